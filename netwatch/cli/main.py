@@ -1,0 +1,110 @@
+"""Parse a command line, run one command, turn errors into exit codes."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Final, NoReturn
+
+from netwatch import __version__
+from netwatch.model.errors import ExitCode, NetwatchError, UsageError
+
+# one line a command: name -> (module, what it does)
+COMMANDS: Final = {
+    "replay": ("netwatch.cli.replay", "read captures: which apps talked, whose they are, and how we know"),
+    "explain": ("netwatch.cli.explain", "say what is known of a name or an address"),
+    "apps": ("netwatch.cli.apps", "list the apps of the catalogue, with owner and country of control"),
+    "signatures": ("netwatch.cli.signatures", "test the signature files"),
+}
+
+WELCOME: Final = """\
+netwatch says which apps on a network send data, whose they are, and on what evidence. Worth trying:
+
+  netwatch replay capture.pcap              which apps talked, controlled from where, on what evidence
+  netwatch explain log-sg.tiktokv.com       what is known of a name or an address
+  netwatch replay --help                    every option
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are UsageError, so that one place turns errors into exit codes."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError instead of leaving the process."""
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def _formatter() -> type[argparse.HelpFormatter]:
+    if not {"-h", "--help"} & set(sys.argv[1:]):  # rich is heavy: only where help is shown
+        return argparse.RawDescriptionHelpFormatter
+    try:
+        from rich_argparse import RawDescriptionRichHelpFormatter
+    except ImportError:
+        return argparse.RawDescriptionHelpFormatter
+    return RawDescriptionRichHelpFormatter
+
+
+def build_parser(command: str | None) -> Parser:
+    """Build the parser; only the module of the command that is run is imported.
+
+    command: the first word of the command line, where it is one of COMMANDS.
+    """
+    formatter = _formatter()
+    parser = Parser(prog="netwatch", description=WELCOME, formatter_class=formatter, allow_abbrev=False)
+    parser.add_argument("--version", action="store_true", help="print the version; with -v also data and licences")
+    parser.add_argument("-v", "--verbose", action="store_true", help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command_name")
+    for name, (module, text) in COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".",
+                                  formatter_class=formatter, allow_abbrev=False)  # fmt: skip
+        if name == command:
+            import_module(module).add_arguments(sub)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> ExitCode:
+    """Run one command; the only place where an error turns into an exit code."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: its threads cost start-up time and are not used
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(words)
+    except NetwatchError as error:
+        print(f"netwatch: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # the reader went away (`| head`): nothing is wrong, and nothing more can be said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except Exception:  # noqa: BLE001 a bug: Python's own exit code 1 would read as "check failed"
+        import traceback
+
+        traceback.print_exc()
+        print("netwatch: this is a bug; please report the lines above with the command", file=sys.stderr)
+        return ExitCode.INTERNAL
+
+
+def _run(words: list[str]) -> ExitCode:
+    named = next((word for word in words if not word.startswith("-")), None)
+    parser = build_parser(named if named in COMMANDS else None)
+    if not words:
+        print(WELCOME, end="")
+        return ExitCode.OK
+    args = parser.parse_args(words)
+    if args.version:
+        return _version(verbose=args.verbose)
+    if args.command_name is None:
+        raise UsageError("no command; see netwatch --help")
+    command: Callable[[argparse.Namespace], ExitCode] = args.command
+    return command(args)
+
+
+def _version(*, verbose: bool) -> ExitCode:
+    print(f"netwatch {__version__}")
+    if verbose:
+        from netwatch.runtime.datafiles import attributions
+
+        for line in attributions():
+            print(line)
+    return ExitCode.OK

@@ -1,0 +1,1 @@
+"""The engine: batches and times in, records out; it knows no file, socket, clock, thread or screen."""

@@ -1,0 +1,285 @@
+"""Finished rows of the flow table become flow records: client and server, device, place, label, evidence."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import starmap
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwatch.attribution.days import DAY_NS, day_of
+from netwatch.attribution.decide import Attributor, FlowFacts, Judgement
+from netwatch.engine.devices import Devices, distinct
+from netwatch.engine.inspection import Talked
+from netwatch.flows.key import PORTS_BIT, V6_BIT
+from netwatch.flows.record import SYN_ACK_HIGH, SYN_ACK_LOW, SYN_HIGH, SYN_LOW
+from netwatch.flows.table import Rows
+from netwatch.model.address import address
+from netwatch.model.arrays import I32, U8, U64, Bool
+from netwatch.model.packets import ICMP, ICMP6, TCP
+from netwatch.model.reading import Hello
+from netwatch.model.records import BLIND, Evidence, FlowBatch, Label, Place, Talk
+from netwatch.model.text import wire_text
+from netwatch.places.local import LocalNetworks
+from netwatch.places.places import Places
+
+IGMP: Final = 2
+ESP: Final = 50
+AH: Final = 51
+NAMELESS: Final = frozenset(("dns", "mdns", "llmnr", "nbns", "dhcp", "ntp", "ssdp"))  # protocols that need no name
+BLIND_CODE: Final = {reason: code for code, reason in enumerate(BLIND)}
+NO_TALK: Final = Talk()
+HIGH: Final = np.uint64(0xFFFF_FFFF)
+
+
+class Ends:
+    """The two ends of N flows as columns, ordered client, server."""
+
+    def __init__(self, rows: Rows, hint: NDArray[np.int8]) -> None:
+        word0, word1, wide = rows["word0"], rows["word1"], rows["wide"]
+        v6 = word1 & np.uint64(V6_BIT) != 0
+        self.family: U8 = np.where(v6, 6, 4).astype(np.uint8)
+        self.protocol: U8 = (word1 >> np.uint64(24) & np.uint64(255)).astype(np.uint8)
+        self.vlan: I32 = (word1 & np.uint64(0x1FFF)).astype(np.int32) - 1
+        ports: Bool = word1 & np.uint64(PORTS_BIT) != 0
+        low = (np.where(v6, wide[:, 1], 0), np.where(v6, word0, word0 >> np.uint64(32)))
+        high = (np.where(v6, wide[:, 2], 0), np.where(v6, wide[:, 0], word0 & HIGH))
+        low_port = (word1 >> np.uint64(48)).astype(np.int32)
+        high_port = (word1 >> np.uint64(32) & np.uint64(0xFFFF)).astype(np.int32)
+        self.swap = client_is_high(rows, hint, np.where(ports, low_port, 0), np.where(ports, high_port, 0))
+        self.client = tuple(np.where(self.swap, h, w).astype(np.uint64) for w, h in zip(low, high, strict=True))
+        self.server = tuple(np.where(self.swap, w, h).astype(np.uint64) for w, h in zip(low, high, strict=True))
+        self.client_port: I32 = np.where(ports, np.where(self.swap, high_port, low_port), -1).astype(np.int32)
+        self.server_port: I32 = np.where(ports, np.where(self.swap, low_port, high_port), -1).astype(np.int32)
+        self._pick = self.swap.astype(np.int64)
+        self._index = np.arange(len(rows))
+
+    def of_client(self, column: NDArray[Any]) -> NDArray[Any]:
+        """Take the client's half of a column [N, 2] by side."""
+        half: NDArray[Any] = column[self._index, self._pick]
+        return half
+
+    def of_server(self, column: NDArray[Any]) -> NDArray[Any]:
+        """Take the server's half of a column [N, 2] by side."""
+        half: NDArray[Any] = column[self._index, 1 - self._pick]
+        return half
+
+
+def client_is_high(rows: Rows, hint: NDArray[np.int8], low_port: I32, high_port: I32) -> Bool:
+    """Tell whose side the client is (DESIGN section 3.3), True for the upper end of the key.
+
+    The sender of a SYN (or the other end of a SYN+ACK); else what a payload showed (hint 0 or 1, -1 for nothing); else
+    the higher port; else the end that was seen first.
+    """
+    syn = rows["syn"]
+    side = np.full(len(rows), -1, np.int8)
+    side[hint >= 0] = hint[hint >= 0]
+    side[(syn & (SYN_ACK_LOW | SYN_ACK_HIGH)) == SYN_ACK_LOW] = 1
+    side[(syn & (SYN_ACK_LOW | SYN_ACK_HIGH)) == SYN_ACK_HIGH] = 0
+    side[(syn & (SYN_LOW | SYN_HIGH)) == SYN_LOW] = 0
+    side[(syn & (SYN_LOW | SYN_HIGH)) == SYN_HIGH] = 1
+    by_port = np.where(low_port == high_port, rows["first_side"], low_port < high_port)
+    is_high: Bool = np.where(side >= 0, side == 1, by_port != 0)
+    return is_high
+
+
+def flow_ids(rows: Rows) -> U64:
+    """Mix key, start and position in the input into 64 bits, the same in every run."""
+    mixed = rows["token"].astype(np.uint64)
+    for word in (rows["start"].astype(np.uint64), rows["word0"], rows["word1"], *rows["wide"].T):
+        mixed ^= word + np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(30)
+        mixed *= np.uint64(0xBF58476D1CE4E5B9)
+        mixed ^= mixed >> np.uint64(27)
+        mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
+
+
+class Coder:
+    """Numbers distinct values in the order in which they come."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._codes: dict[Any, int] = {}
+
+    def code(self, value: Any) -> int:
+        """Return the number of a hashable value."""
+        found = self._codes.setdefault(value, len(self.values))
+        if found == len(self.values):
+            self.values.append(value)
+        return found
+
+
+class Releaser:
+    """Builds FlowBatches; everything that it needs beside the rows is given once."""
+
+    def __init__(
+        self, attributor: Attributor, places: Places, devices: Devices, local: LocalNetworks,
+        ech: Callable[[int, int], bool],
+    ) -> None:  # fmt: skip
+        self._attributor = attributor
+        self._places = places
+        self._devices = devices
+        self._local = local
+        self._ech = ech  # (address, time): an HTTPS record with `ech=` was answered for a name there
+
+    def flows(
+        self, rows: Rows, talked: Callable[[int], Talked | None], tunnels: Sequence[str | None],
+        interfaces: Sequence[str | None],
+    ) -> FlowBatch:  # fmt: skip
+        """Turn ended rows (dtype FLOW) into records; talked(token) gives and forgets what a flow's payloads told."""
+        ids = flow_ids(rows)
+        order = np.lexsort((ids, rows["start"]))
+        rows, ids = rows[order], ids[order]
+        tokens = rows["token"].tolist()
+        told = [
+            talked(token) if payload else None for token, payload in zip(tokens, rows["payload"].tolist(), strict=True)
+        ]
+        hint = np.full(len(rows), -1, np.int8)
+        for i, one in enumerate(told):
+            if one is not None and one.hint is not None:
+                hint[i] = one.hint
+        ends = Ends(rows, hint)
+        client_local = self._local.contains(ends.family, *ends.client)
+        server_local = self._local.contains(ends.family, *ends.server)
+        at_server = server_local & ~client_local
+        device, devices = self._devices.code(
+            np.where(at_server, ends.of_server(rows["mac"]), ends.of_client(rows["mac"])),
+            ends.family,
+            *(np.where(at_server, s, c) for s, c in zip(ends.server, ends.client, strict=True)),
+        )
+        server, server_code = self._servers(ends)
+        places = self._places.describe(server)
+        judged = self._judge(rows, ends, told, server, server_code, places, server_local)
+        in_coverage = ~(client_local & server_local) & ~np.isin(ends.protocol, (ICMP, ICMP6, IGMP)) & judged.named_kind
+        tcp = ends.protocol == TCP
+        flags = rows["flags"]
+        return FlowBatch(
+            flow_id=ids, start=rows["start"], end=rows["end"], family=ends.family,
+            client_hi=ends.client[0], client_lo=ends.client[1], client_port=ends.client_port,
+            server_hi=ends.server[0], server_lo=ends.server[1], server_port=ends.server_port,
+            transport=ends.protocol, vlan=ends.vlan,
+            packets_out=ends.of_client(rows["packets"]).astype(np.int64),
+            packets_in=ends.of_server(rows["packets"]).astype(np.int64),
+            bytes_out=ends.of_client(rows["bytes"]), bytes_in=ends.of_server(rows["bytes"]),
+            wire_bytes_out=ends.of_client(rows["wire"]), wire_bytes_in=ends.of_server(rows["wire"]),
+            tcp_flags_out=np.where(tcp, ends.of_client(flags), -1).astype(np.int16),
+            tcp_flags_in=np.where(tcp, ends.of_server(flags), -1).astype(np.int16),
+            end_reason=rows["reason"], blind=judged.blind,
+            device=device, devices=devices,
+            tunnel=rows["tunnel"].astype(np.int32), tunnels=tunnels,
+            interface=rows["interface"].astype(np.int32), interfaces=interfaces,
+            talk=judged.talk, talks=judged.talks.values, label=judged.label, labels=judged.labels.values,
+            place=server_code, places=places, evidence=judged.evidence, in_coverage=in_coverage,
+        )  # fmt: skip
+
+    @staticmethod
+    def _servers(ends: Ends) -> tuple[list[int], I32]:
+        hi, lo = ends.server
+        first, code = distinct(lo, hi, ends.family.astype(np.uint64))
+        at = first.tolist()
+        family, his, los = ends.family[at].tolist(), hi[at].tolist(), lo[at].tolist()
+        return list(starmap(address, zip(family, his, los, strict=True))), code
+
+    def _judge(
+        self, rows: Rows, ends: Ends, told: Sequence[Talked | None], server: Sequence[int], server_code: I32,
+        places: Sequence[Place], server_local: Bool,
+    ) -> "_Judged":  # fmt: skip
+        """Judge each flow that told something, and each kind of the others once."""
+        out = _Judged(len(rows))
+        shook = rows["syn"] != 0
+        day = (rows["start"] // DAY_NS).astype(np.int64)
+        plain = np.array([one is None for one in told], bool)
+        kinds, kind = distinct(
+            server_code.astype(np.uint64) << np.uint64(32) | (ends.server_port + 1).astype(np.uint64),
+            (day.astype(np.uint64) << np.uint64(16))
+            | ends.protocol.astype(np.uint64) << np.uint64(8)
+            | rows["payload"].astype(np.uint64) << np.uint64(1)
+            | shook.astype(np.uint64),
+        )
+
+        def facts(i: int, one: Talked | None) -> FlowFacts:
+            protocol = int(ends.protocol[i])
+            hello = None if one is None else one.hello
+            code = int(server_code[i])
+            spoken = one.protocol if one is not None else "ipsec" if protocol in (ESP, AH) else None
+            return FlowFacts(
+                sightings=() if one is None else tuple(one.sightings),
+                protocol=spoken,
+                transport=protocol,
+                server=server[code],
+                server_port=int(ends.server_port[i]),
+                server_local=bool(server_local[i]),
+                asn=places[code].asn,
+                ech_offered=hello is not None and hello.ech,
+                ech_answer=hello is not None and hello.ech and self._ech(server[code], int(rows["start"][i])),
+                handshake=bool(shook[i]) or protocol != TCP,
+                hello=hello is not None,
+                cut=bool(rows["payload"][i] & 2),
+                undecryptable=False,
+                packets=int(rows["packets"][i].sum()),
+                payload=bool(rows["payload"][i]),
+                start=int(rows["start"][i]),
+                packet=int(rows["number"][i]),
+                day=day_of(int(rows["start"][i])),
+            )
+
+        needed = np.unique(kind[plain]) if plain.any() else kind[:0]
+        shared: dict[int, Judgement] = {}
+        for k in needed.tolist():
+            shared[k] = self._attributor.judge(facts(int(kinds[k]), None))
+        out.plain(plain, kind, shared, rows, ends.protocol)
+        for i in np.flatnonzero(~plain).tolist():
+            one = told[i]
+            if one is not None:
+                out.put(i, self._attributor.judge(facts(i, one)), one)
+        return out
+
+
+class _Judged:
+    """Labels, talks, blind reasons and evidence of N flows while they are collected."""
+
+    def __init__(self, n: int) -> None:
+        self.labels, self.talks = Coder(), Coder()
+        self.label: I32 = np.full(n, self.labels.code(Label()), np.int32)
+        self.talk: I32 = np.full(n, self.talks.code(NO_TALK), np.int32)
+        self.blind: U8 = np.zeros(n, np.uint8)
+        self.named_kind: Bool = np.ones(n, bool)
+        self.evidence: dict[int, tuple[Evidence, ...]] = {}
+
+    def put(self, i: int, judgement: Judgement, one: Talked) -> None:
+        """Take the judgement of one flow that told something."""
+        self.label[i] = self.labels.code(judgement.label)
+        self.talk[i] = self.talks.code(_talk(one.protocol, one.hello, judgement.ech))
+        self.blind[i] = BLIND_CODE[judgement.blind]
+        self.named_kind[i] = one.protocol not in NAMELESS
+        if judgement.evidence:
+            self.evidence[i] = judgement.evidence
+
+    def plain(self, plain: Bool, kind: I32, shared: Mapping[int, Judgement], rows: Rows, protocol: U8) -> None:
+        """Spread the judgements of kinds of flows over the flows of that kind."""
+        if not shared:
+            return
+        size = max(shared) + 1
+        label, blind = np.zeros(size, np.int32), np.zeros(size, np.uint8)
+        pieces: dict[int, tuple[Evidence, ...]] = {}
+        for k, judgement in shared.items():
+            label[k], blind[k] = self.labels.code(judgement.label), BLIND_CODE[judgement.blind]
+            if judgement.evidence:
+                pieces[k] = judgement.evidence
+        kind = np.where(plain, kind, next(iter(shared)))
+        self.label[plain] = label[kind[plain]]
+        self.blind[plain] = blind[kind[plain]]
+        self.talk[plain & np.isin(protocol, (ESP, AH))] = self.talks.code(Talk(protocol="ipsec"))
+        if pieces:
+            for i in np.flatnonzero(plain & np.isin(kind, list(pieces))).tolist():
+                start, number = int(rows["start"][i]), int(rows["number"][i])
+                self.evidence[i] = tuple(e._replace(time=start, packet=number) for e in pieces[int(kind[i])])
+
+
+def _talk(protocol: str | None, hello: Hello | None, ech: str | None) -> Talk:
+    if hello is None:
+        return Talk(protocol, None, None, None, ech) if protocol else NO_TALK
+    alpn = ",".join(map(wire_text, hello.alpn)) or None
+    return Talk(protocol, alpn, hello.version, hello.ja4, ech)

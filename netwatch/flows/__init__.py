@@ -1,0 +1,1 @@
+"""Columns of packets become flows: key.py, index.py (exact hash table), segments.py (where a flow ends), table.py."""

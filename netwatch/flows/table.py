@@ -1,0 +1,294 @@
+"""The flow table: packets in, live flows kept, finished flows out; exact counters, nothing counted twice."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwatch.flows.index import FlowIndex
+from netwatch.flows.key import flow_keys
+from netwatch.flows.record import FLOW, FRESH, NEVER, SYN_ACK_LOW, SYN_LOW, WATCH_NONE
+from netwatch.flows.segments import ACK, FIN, NOT_CUT, SYN, Before, Segments, Sorted, cut_segments, idle_limit
+from netwatch.model.arrays import I32, I64, U8, U16, U32, Bool
+from netwatch.model.limits import LINGER_NS, RELEASE_PACKETS
+from netwatch.model.packets import NO_MAC, TCP, UDP, Packets
+from netwatch.model.records import ACTIVE, END, FORCED, IDLE, LACK
+
+Rows = NDArray[np.void]
+
+
+class Added(NamedTuple):
+    """How a batch of N packets fell into S segments (parts of flows).
+
+    segment: int32[N], the segment of each packet, in order of arrival.   side: uint8[N], which end sent it.
+    rank:    int32[N], payload packets of its flow before it.
+    token, number: int64[S].   row: int64[S], the row of a segment that lives on, -1 where it ended.
+    fresh:   bool[S], the flow began in this batch.   carries: int64[S], token of the record that it continues, or -1.
+    watch:   uint8[S], as it was before this batch.
+    isn:     uint32[S, 2], isn_at: int64[S, 2]: first packet that may rely on it, N where it is not known.
+    order, start: the packets sorted by segment, and where each segment starts in that order.
+    """
+
+    segment: I32
+    side: U8
+    rank: I32
+    token: I64
+    number: I64
+    row: I64
+    fresh: Bool
+    carries: I64
+    watch: U8
+    isn: U32
+    isn_at: I64
+    order: I64
+    start: I64
+
+
+class FlowTable:
+    """Live flows, at most max_flows of them, and the finished ones until they are taken.
+
+    Packets are added in blocks that never span a multiple of `block` (the caller cuts them), and `make_room` is called
+    at those points alone: what is evicted depends on the input, not on the batches.
+    """
+
+    def __init__(self, max_flows: int, multipliers: tuple[int, int, int, int, int, int]) -> None:
+        self._index = FlowIndex(multipliers)
+        self._max_flows = max_flows
+        self.block = min(RELEASE_PACKETS, max(1, max_flows // 4))
+        self._ended: list[Rows] = []
+        self._local: I32 = np.zeros(0, np.int32)
+        self.created = 0
+
+    @property
+    def live(self) -> int:
+        """Flows in the table."""
+        return self._index.live
+
+    def add(self, packets: Packets, time: I64, wirelen: U32, number: I64, interface: U16, token: I64) -> Added:
+        """Count packets that are all in_flow, in order of arrival; at most 65,536.
+
+        token: int64[N], position of each packet in the whole input; the other columns are those of PacketBatch.
+        """
+        keys = flow_keys(packets)
+        row = self._index.find_or_add(keys.word0, keys.word1, keys.wide)
+        order, first = self._sort(row)
+        tcp = packets.protocol == TCP
+        flags = packets.tcp_flags[order]
+        by_flow = Sorted(first, time[order], flags, keys.side[order], tcp[order])
+        state = self._index.rows[row[order[first]]]
+        fins = ((state["flags"][:, 0] & FIN) | (state["flags"][:, 1] & FIN) << 1).astype(np.uint8)
+        before = Before(state["token"] == FRESH, state["opened"], state["seen"], state["closed"], fins)
+        cuts = cut_segments(by_flow, before)
+        part, kept, carries = self._merge(packets, by_flow, state, cuts, order, wirelen, number, interface, token)
+        isn_at = self._isn(part, packets, by_flow, order, cuts.start, kept)
+        payload = (packets.payload_len[order] > 0) & ~packets.fragment[order]
+        segment_sorted = np.repeat(np.arange(len(cuts.start)), np.diff(cuts.start, append=len(order)))
+        rank_sorted = self._rank(part, payload, packets.cut[order], cuts.start, segment_sorted)
+        segment = np.empty(len(order), np.int32)
+        segment[order] = segment_sorted
+        rank = np.empty(len(order), np.int32)
+        rank[order] = rank_sorted
+        watch = part["watch"].copy()
+        live_row = self._settle(part, cuts, row[order[cuts.start]], first[cuts.start], state)
+        return Added(
+            segment, keys.side, rank, part["token"], part["number"], live_row, ~kept, carries, watch,
+            part["isn"], isn_at, order, cuts.start,
+        )  # fmt: skip
+
+    def watch(self, rows: I64, watch: U8) -> None:
+        """Set which payload packets the parsers want of live rows."""
+        self._index.rows["watch"][rows] = watch
+
+    def sweep(self, now: int) -> None:
+        """End the flows that are silent for too long at `now` (ns): any later packet would begin a new one."""
+        rows = self._index.live_rows()
+        state = self._index.rows[rows]
+        tcp = (state["word1"] >> np.uint64(24) & np.uint64(255)) == TCP
+        closed = state["closed"] != NEVER
+        limit = np.where(closed, LINGER_NS, idle_limit(tcp))
+        since = np.where(closed, state["closed"], state["seen"]).astype(np.float64)
+        over = since + limit < now
+        self._end(rows[over], np.where(closed[over], END, IDLE))
+
+    def make_room(self) -> None:
+        """Evict what is needed for `block` new flows: those never answered first, then the longest silent."""
+        need = self._index.live + self.block - max(self._max_flows, self.block)
+        if need <= 0:
+            return
+        rows = self._index.live_rows()
+        state = self._index.rows
+        answered = (state["packets"][rows] > 0).all(axis=1)
+        quiet = rows[~answered]
+        if len(quiet) > need:
+            chosen = quiet[_oldest(state["seen"][quiet], state["token"][quiet], need)]
+        else:
+            busy = rows[answered]
+            more = need - len(quiet)
+            chosen = np.concatenate((quiet, busy[_oldest(state["seen"][busy], state["token"][busy], more)]))
+        self._end(chosen, np.full(len(chosen), LACK))
+
+    def finish(self) -> None:
+        """End every flow: the input is over."""
+        rows = self._index.live_rows()
+        closed = self._index.rows["closed"][rows] != NEVER
+        self._end(rows, np.where(closed, END, FORCED))
+
+    def take(self) -> Rows:
+        """Hand over the flows that ended since the last call (dtype FLOW, field reason set)."""
+        ended = np.concatenate(self._ended) if self._ended else np.zeros(0, FLOW)
+        self._ended = []
+        return ended
+
+    def _end(self, rows: I64, reason: I64) -> None:
+        if len(rows):
+            ended = self._index.rows[rows]
+            ended["reason"] = reason
+            self._ended.append(ended)
+            self._index.remove(rows)
+
+    def _sort(self, row: I64) -> tuple[I64, Bool]:
+        """Sort packets by row, stable: a 16-bit number that stands for the row in this batch is sorted by counting."""
+        if len(self._local) < len(self._index.rows):
+            self._local = np.zeros(len(self._index.rows), np.int32)
+        self._local[row] = np.arange(len(row), dtype=np.int32)
+        order = np.argsort(self._local[row].astype(np.uint16), kind="stable")
+        by_row = row[order]
+        first = np.empty(len(row), bool)
+        first[:1] = True
+        np.not_equal(by_row[1:], by_row[:-1], out=first[1:])
+        return order, first
+
+    def _merge(
+        self, packets: Packets, by_flow: Sorted, state: Rows, cuts: Segments, order: I64,
+        wirelen: U32, number: I64, interface: U16, token: I64,
+    ) -> tuple[Rows, Bool, I64]:  # fmt: skip
+        """Sum each segment, on top of the row that it continues; return (segments, continues, token it carries on)."""
+        start = cuts.start
+        count = len(start)
+        head = by_flow.first[start]
+        part = np.zeros(count, FLOW)
+        part[head] = state
+        flow = np.cumsum(head) - 1
+        for field in ("word0", "word1", "wide"):
+            part[field] = state[field][flow]
+        kept = np.zeros(count, bool)
+        kept[head] = (state["token"] != FRESH) & (cuts.cut[head] == NOT_CUT)
+        new = ~kept
+        lead = order[start]
+        carries = np.full(count, -1, np.int64)
+        fresh = np.zeros(int(new.sum()), FLOW)
+        first_side = by_flow.side[start][new]
+        rows = np.arange(len(fresh))
+        for field in ("word0", "word1", "wide"):
+            fresh[field] = part[field][new]
+        fresh["token"] = token[lead][new]
+        fresh["number"] = number[lead][new]
+        fresh["opened"] = fresh["start"] = fresh["end"] = by_flow.time[start][new]
+        fresh["mac"][rows, first_side] = packets.src_mac[lead][new]
+        fresh["mac"][rows, 1 - first_side] = packets.dst_mac[lead][new]
+        fresh["first_side"] = first_side
+        fresh["tunnel"] = packets.tunnel[lead][new]
+        fresh["interface"] = interface[lead][new]
+        inspected = (packets.protocol[lead] == TCP) | (packets.protocol[lead] == UDP)
+        fresh["watch"] = np.where(inspected[new] & packets.ports[lead][new], 0, WATCH_NONE)
+        part[new] = fresh
+        previous = np.roll(part["token"], 1)
+        previous[head] = state["token"]
+        active = cuts.cut == ACTIVE
+        carries[active] = previous[active]
+        self.created += len(fresh)
+
+        high = by_flow.side.astype(np.int64)
+        length = np.diff(start, append=len(order))
+        sent_high = np.add.reduceat(high, start)
+        part["packets"][:, 1] += sent_high.astype(np.uint32)
+        part["packets"][:, 0] += (length - sent_high).astype(np.uint32)
+        for field, column in (("bytes", packets.ip_bytes), ("wire", wirelen)):
+            amount = column[order].astype(np.int64)
+            total, upper = np.add.reduceat(amount, start), np.add.reduceat(amount * high, start)
+            part[field][:, 1] += upper
+            part[field][:, 0] += total - upper
+        part["start"] = np.minimum(part["start"], np.minimum.reduceat(by_flow.time, start))
+        part["end"] = np.maximum(part["end"], np.maximum.reduceat(by_flow.time, start))
+        part["seen"] = by_flow.time[start + length - 1]
+        part["closed"] = cuts.closed
+        upper_flags = by_flow.flags * by_flow.side
+        part["flags"][:, 1] |= np.bitwise_or.reduceat(upper_flags, start)
+        part["flags"][:, 0] |= np.bitwise_or.reduceat(by_flow.flags * (1 - by_flow.side), start)
+        self._fill_macs(part, packets, by_flow, order, start)
+        return part, kept, carries
+
+    @staticmethod
+    def _fill_macs(part: Rows, packets: Packets, by_flow: Sorted, order: I64, start: I64) -> None:
+        """A link that shows only the sender's address (SLL) tells the other one when that end answers."""
+        lack = (part["mac"] == NO_MAC).any(axis=1)
+        if not lack.any() or (packets.src_mac == NO_MAC).all():
+            return
+        n = len(order)
+        index = np.arange(n)
+        for side in (0, 1):
+            at = np.minimum.reduceat(np.where(by_flow.side == side, index, n), start)
+            fill = (part["mac"][:, side] == NO_MAC) & (at < n)
+            part["mac"][fill, side] = packets.src_mac[order[at[fill]]]
+
+    @staticmethod
+    def _isn(part: Rows, packets: Packets, by_flow: Sorted, order: I64, start: I64, kept: Bool) -> I64:
+        """Note where streams begin; return from which packet on each is known, int64[S, 2]."""
+        n = len(order)
+        known_at = np.where(part["isn_known"] != 0, 0, n).astype(np.int64)
+        known_at[~kept] = n
+        at = np.flatnonzero(by_flow.flags & SYN)
+        if len(at):
+            segment = np.searchsorted(start, at, side="right") - 1
+            side = by_flow.side[at]
+            fresh = known_at[segment, side] == n
+            at, segment, side = at[fresh][::-1], segment[fresh][::-1], side[fresh][::-1]  # the earliest write stays
+            part["isn"][segment, side] = packets.seq[order[at]] + np.uint32(1)
+            part["isn_known"][segment, side] = 1
+            known_at[segment, side] = order[at]
+            acks = (by_flow.flags[at] & ACK) != 0
+            bit = np.where(acks, SYN_ACK_LOW, SYN_LOW).astype(np.uint8) << side
+            np.bitwise_or.at(part["syn"], segment, bit)
+        return known_at
+
+    @staticmethod
+    def _rank(part: Rows, payload: Bool, cut: Bool, start: I64, segment: I64) -> I64:
+        """Count payload packets: before each packet of the batch, and in the segments' state."""
+        total = np.cumsum(payload)
+        base = (total[start] - payload[start]) - part["looked"]
+        rank = total - payload - base[segment]
+        inside = np.add.reduceat(payload.astype(np.int64), start)
+        part["looked"] = np.minimum(part["looked"] + inside, 255)
+        part["payload"] |= (inside > 0).astype(np.uint8)
+        part["payload"] |= np.maximum.reduceat(cut, start).astype(np.uint8) << 1
+        return rank
+
+    def _settle(self, part: Rows, cuts: Segments, row: I64, head: Bool, state: Rows) -> I64:
+        """Write living segments back and put the ended ones aside; return each segment's row, -1 where it ended."""
+        last = np.empty(len(head), bool)
+        last[-1:] = True
+        last[:-1] = head[1:]
+        over = head & (cuts.cut != NOT_CUT)  # what stood in the row before this batch ended with the first packet
+        if over.any():
+            ended = state[over[head]]
+            ended["reason"] = cuts.cut[over]
+            self._ended.append(ended)
+        if not last.all():
+            ended = part[~last]
+            ended["reason"] = cuts.cut[np.flatnonzero(~last) + 1]
+            self._ended.append(ended)
+        self._index.rows[row[last]] = part[last]
+        return np.where(last, row, -1)
+
+
+def _oldest(seen: I64, token: I64, count: int) -> I64:
+    """Return the positions of the `count` entries seen longest ago; of equal times, those that began first."""
+    if count >= len(seen):
+        return np.arange(len(seen))
+    border = np.partition(seen, count - 1)[count - 1] if count else np.int64(0)
+    older = np.flatnonzero(seen < border)
+    if not count:
+        return older[:0]
+    tied = np.flatnonzero(seen == border)
+    tied = tied[np.argsort(token[tied], kind="stable")]
+    return np.concatenate((older, tied[: count - len(older)]))

@@ -1,0 +1,261 @@
+"""DNS over UDP and TCP, mDNS, LLMNR (RFC 1035, RFC 7766, RFC 6762, RFC 4795)."""
+
+from collections import Counter
+from struct import Struct
+from typing import Final
+
+from netwatch.model.address import address_text, from_bytes
+from netwatch.model.errors import ParseError
+from netwatch.model.limits import DNS_POINTERS, DNS_RECORDS, STRING_MAX
+from netwatch.model.reading import Address, DeviceName, DnsAnswer, DnsMessage, DnsQuestion, Reading
+from netwatch.model.text import dns_text, wire_text
+from netwatch.names.cursor import Cursor
+from netwatch.names.dnswords import rcode_word, type_word
+from netwatch.names.reassembly import Assembler
+from netwatch.names.store import Store
+from netwatch.names.talk import Datagram, DatagramReader, Ports, StreamProtocol, Talk
+
+DNS, MDNS, LLMNR = 53, 5353, 5355
+_WORDS: Final = {DNS: "dns", MDNS: "mdns", LLMNR: "llmnr"}
+A, NS, CNAME, PTR, MX, AAAA, SRV, DNAME, OPT, SVCB, HTTPS = 1, 2, 5, 12, 15, 28, 33, 39, 41, 64, 65
+_NAME_AT: Final = {NS: 0, CNAME: 0, PTR: 0, DNAME: 0, MX: 2, SRV: 6}  # where the name stands in the data
+IN: Final = 1  # updates have records of other classes, without data (RFC 2136 section 2.5)
+CLASS_MASK: Final = 0x7FFF  # the top bit of mDNS says: flush the cache (RFC 6762 section 10.2)
+OPCODE_MASK: Final = 0x78  # of the third byte
+SVC_ECH: Final = 5  # RFC 9848: the parameter `ech`
+_WIRE_NAME_MAX: Final = 255
+_MESSAGE_MAX: Final = 65_535
+_HEADER: Final = Struct(">6H")
+_QUESTION: Final = Struct(">HH")  # type, class
+_RECORD: Final = Struct(">HHIH")  # type, class, TTL, length of data
+
+Labels = tuple[bytes, ...]
+
+
+def _pointer(cursor: Cursor, at: int, lowest: int) -> int:
+    """Return where a pointer leads: further back than any before it, so that no chain is endless."""
+    if at + 2 > cursor.end:
+        raise ParseError("truncated", at)
+    target = (cursor.data[at] & 0x3F) << 8 | cursor.data[at + 1]
+    if target >= lowest:
+        raise ParseError("dns_pointer_forward", at)
+    return target
+
+
+class _Names:
+    """Reads the names of one message; those that a pointer may mean again are kept."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Labels, str, int]] = {}
+
+    def read(self, cursor: Cursor) -> tuple[Labels, str]:
+        """Read a name: its labels as sent, and as text (RFC 1035 sections 3.1, 4.1.4).
+
+        Raises ParseError: truncated, dns_label_type, dns_pointer_forward, dns_pointer_chain, dns_name_too_long,
+        step_budget_spent.
+        """
+        data, end, first = cursor.data, cursor.end, cursor.at
+        at = lowest = first
+        behind = -1  # offset behind the first pointer
+        size = jumps = 0
+        labels: list[bytes] = []
+        while True:
+            if at >= end:
+                raise ParseError("truncated", at)
+            length = data[at]
+            if length >= 0xC0:
+                target = _pointer(cursor, at, lowest)
+                behind = at + 2 if behind < 0 else behind
+                jumps += 1
+                known = self._known.get(target)
+                if known is not None:
+                    labels += known[0]
+                    size += known[2]
+                    break
+                if jumps > DNS_POINTERS:
+                    raise ParseError("dns_pointer_chain", at)
+                at = lowest = target
+                continue
+            if length >= 0x40:
+                raise ParseError("dns_label_type", at)
+            start, at = at + 1, at + 1 + length
+            if at > end:
+                raise ParseError("truncated", start)
+            if length == 0:
+                break
+            labels.append(bytes(data[start:at]))
+            size += length + 1
+            if size >= _WIRE_NAME_MAX:
+                break
+        if size >= _WIRE_NAME_MAX:
+            raise ParseError("dns_name_too_long", first)
+        cursor.step(len(labels) + jumps)
+        cursor.at = at if behind < 0 else behind
+        return self._keep(first, labels, size)
+
+    def _keep(self, first: int, labels: list[bytes], size: int) -> tuple[Labels, str]:
+        known = tuple(labels), dns_text(labels), size
+        self._known[first] = known
+        return known[0], known[1]
+
+
+def parse_message(message: Cursor, source: Address | None = None) -> tuple[DnsMessage, DeviceName | None]:
+    """Read a message; where a record is broken, what stood before it is kept and the rule noted in the budget.
+
+    source: who sent an mDNS message: the device name is the one whose address that is, if any.
+    Raises ParseError: truncated, where there is no whole header; the rule that was broken, where nothing was read.
+    """
+    ident, flags, *counts = message.unpack(_HEADER)
+    names = _Names()
+    questions: list[DnsQuestion] = []
+    answers: list[DnsAnswer] = []
+    rcode = flags & 0x0F
+    device: DeviceName | None = None
+    try:
+        for _ in range(counts[0]):
+            message.step()
+            _, name = names.read(message)
+            questions.append(DnsQuestion(name, type_word(message.unpack(_QUESTION)[0])))
+        for number in range(sum(counts[1:])):
+            if number >= DNS_RECORDS:
+                message.note("dns_records")
+                break
+            labels, name = names.read(message)
+            kind, family, ttl, length = message.unpack(_RECORD)
+            if kind == OPT:
+                rcode |= (ttl >> 24) << 4  # RFC 6891 section 6.1.3
+                message.skip(length)
+                continue
+            answer = _answer(message, names, name, (kind, family & CLASS_MASK, ttl, length))
+            answers.append(answer)
+            if source is not None and answer.address == source and device is None:
+                device = _device(labels, source)
+    except ParseError as error:
+        if not questions and not answers:
+            raise
+        message.note(error.anomaly)
+    response = bool(flags & 0x8000)
+    return DnsMessage(ident, response, rcode_word(rcode), tuple(questions), tuple(answers)), device
+
+
+def _answer(message: Cursor, names: _Names, name: str, head: tuple[int, int, int, int]) -> DnsAnswer:
+    """Read the data behind the head of a record: type, class, TTL, length."""
+    kind, family, ttl, length = head
+    start, whole = message.at, message.end
+    data = message.sub(length)
+    if kind in (A, AAAA) and (length or family == IN):
+        if length != (4 if kind == A else 16):
+            raise ParseError("dns_address_length", start)
+        address = from_bytes(data.rest())
+        return DnsAnswer(name, type_word(kind), address_text(address), ttl, address, ech=False)
+    if kind in _NAME_AT and length:
+        message.at, message.end = start + _NAME_AT[kind], start + length
+        try:
+            _, target = names.read(message)
+        finally:
+            message.at, message.end = start + length, whole
+        return DnsAnswer(name, type_word(kind), target, ttl, None, ech=False)
+    ech = kind in (HTTPS, SVCB) and _has_ech(Cursor(message.data, start, start + length, message.budget))
+    text = data.take(min(length, STRING_MAX // 2)).hex()
+    return DnsAnswer(name, type_word(kind), text, ttl, None, ech)
+
+
+def _has_ech(data: Cursor) -> bool:
+    """Whether a service binding has the parameter `ech` (RFC 9460 section 2.2; its target is never compressed)."""
+    data.skip(2)
+    while (length := data.uint(1)) != 0:
+        data.step()
+        data.skip(length)
+    return any(key == SVC_ECH for key, _, _ in data.typed(DNS_RECORDS, "dns_svc_params"))
+
+
+def _device(labels: Labels, source: Address) -> DeviceName | None:
+    if len(labels) == 2 and labels[1].lower() == b"local":
+        return DeviceName(wire_text(labels[0]), None, source)
+    return None
+
+
+def _word(ports: Ports) -> str:
+    return next((_WORDS[port] for port in ports if port in _WORDS), "dns")
+
+
+def _reading(message: Cursor, ports: Ports, source: Address | None, anomalies: Counter[str]) -> Reading:
+    protocol = _word(ports)
+    read, device = parse_message(message, source if protocol == "mdns" else None)
+    if message.budget.broken:
+        anomalies.update(message.budget.broken)
+    from_client = None if protocol == "mdns" and read.response else not read.response
+    if message.data[2] & OPCODE_MASK:  # an update or a notice: no question is asked
+        return Reading(protocol, from_client=from_client)
+    return Reading(protocol, from_client=from_client, messages=(read,), device=device)
+
+
+def datagrams(_store: Store, anomalies: Counter[str]) -> DatagramReader:
+    """Make the reader of messages over UDP, on the ports of DNS, mDNS and LLMNR."""
+
+    def read(datagram: Datagram) -> Reading | None:
+        message = Cursor.over(datagram.payload)
+        if not datagram.cut:
+            return _reading(message, datagram.ports, datagram.source, anomalies)
+        try:  # that it ends too early is no fault of the sender
+            return _reading(message, datagram.ports, datagram.source, Counter())
+        except ParseError:
+            return Reading(_word(datagram.ports))
+
+    return read
+
+
+def starts(_head: bytes, ports: Ports) -> bool | None:
+    """Tell by the port: any two bytes are a length."""
+    return any(port in _WORDS for port in ports)
+
+
+class _DnsTalk:
+    """Messages behind 16-bit lengths (RFC 7766 section 8)."""
+
+    __slots__ = ("_needed", "protocol")
+
+    def __init__(self) -> None:
+        self.protocol = "dns"
+        self._needed = [-1, -1]  # length of the message that is under way
+
+    @property
+    def size(self) -> int:
+        return 256
+
+    def feed(self, side: int, pieces: Assembler, ports: Ports) -> Reading | None:
+        """Raises ParseError as parse_message."""
+        pieces.limit = 2 * (_MESSAGE_MAX + 2)
+        messages: list[DnsMessage] = []
+        from_client: bool | None = None
+        at, data = 0, pieces.data
+        while True:
+            if self._needed[side] < 0:
+                if len(data) < at + 2:
+                    break
+                self._needed[side] = data[at] << 8 | data[at + 1]
+                at += 2
+            needed = self._needed[side]
+            if len(data) < at + needed:
+                break
+            self._needed[side] = -1
+            if needed < _HEADER.size:
+                pieces.anomalies["dns_tcp_length"] += 1
+            else:
+                message = Cursor.over(bytes(data[at : at + needed]))
+                reading = _reading(message, ports, None, pieces.anomalies)
+                messages += reading.messages
+                from_client = reading.from_client
+            at += needed
+        pieces.drop(at)
+        more = bool(data) or self._needed[side] >= 0
+        return Reading(self.protocol, from_client=from_client, messages=tuple(messages), more=more)
+
+
+def _talk(_ports: Ports) -> Talk:
+    return _DnsTalk()
+
+
+DNS_STREAM: Final = StreamProtocol(starts, _talk)

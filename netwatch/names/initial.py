@@ -1,0 +1,128 @@
+"""Protection of QUIC Initial packets (RFC 9001 section 5, RFC 9369 section 3.3)."""
+
+from functools import cache
+from hmac import digest
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SAMPLE: Final = 16
+
+
+class QuicVersion(NamedTuple):
+    """salt: of the Initial secrets.   label: in front of key, iv, hp.   initial, retry: long packet types.
+
+    google: Google's own, with its own frame types.
+    """
+
+    salt: bytes
+    label: bytes
+    initial: int
+    retry: int
+    google: bool = False
+
+
+class Keys(NamedTuple):
+    """What opens a client's Initials."""
+
+    key: bytes
+    iv: int
+    hp: bytes
+
+
+def _ietf(salt: str) -> QuicVersion:
+    return QuicVersion(bytes.fromhex(salt), b"tls13 quic ", initial=0, retry=3)
+
+
+_V1: Final = _ietf("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")  # drafts 33 and 34 too
+_DRAFT_22: Final = _ietf("7fbcdb0e7c66bbe9193a96cd21519ebd7a02644a")
+_DRAFT_23: Final = _ietf("c3eef712c72ebb5a11a7d2432bb46365bef9f502")
+_DRAFT_29: Final = _ietf("afbfec289993d24c9e9786f19c6111e04390a899")
+_V2: Final = QuicVersion(
+    bytes.fromhex("0dede3def700a6db819381be6e269dcbf9bd2ed9"), b"tls13 quicv2 ", initial=1, retry=0
+)
+
+VERSIONS: Final[dict[int, QuicVersion]] = {
+    0x0000_0001: _V1,
+    0x6B33_43CF: _V2,
+    0xFF00_0016: _DRAFT_22,
+    **{0xFF00_0000 | draft: _DRAFT_23 for draft in range(23, 29)},
+    **{0xFF00_0000 | draft: _DRAFT_29 for draft in range(29, 33)},
+    **{0xFF00_0000 | draft: _V1 for draft in (33, 34)},
+    0xFACE_B001: _DRAFT_22,  # mvfst
+    0xFACE_B002: _DRAFT_23,
+    0xFACE_B00E: _DRAFT_23,
+    0x5130_3530: _ietf("504574efd066fe2f9d945cfcdbd3a7f0d3b56b45")._replace(google=True),  # Q050
+    0x5430_3530: _ietf("7ff579e5acd072915580304c43a2367c60488310")._replace(google=True),  # T050
+    0x5430_3531: _ietf("7a4edef4e7ccee5fa4506c19124fc8ccda6e033d")._replace(google=True),  # T051
+}
+
+
+def version_of(number: int) -> QuicVersion | None:
+    """Return how a version protects its Initials, None where that is not known."""
+    return VERSIONS.get(number)
+
+
+def derive(version: QuicVersion, dcid: bytes) -> Keys | None:
+    """Return the client's keys for the destination id of its first Initial, None without `cryptography`."""
+    if _cryptography() is None:
+        return None
+    secret = _expand(digest(version.salt, dcid, "sha256"), b"tls13 client in", 32)
+    key, iv, hp = (
+        _expand(secret, version.label + part, size) for part, size in ((b"key", 16), (b"iv", 12), (b"hp", 16))
+    )
+    return Keys(key, int.from_bytes(iv, "big"), hp)
+
+
+def _expand(secret: bytes, label: bytes, size: int) -> bytes:
+    """HKDF-Expand-Label without a context (RFC 8446 section 7.1), for up to 32 bytes."""
+    info = bytes((0, size, len(label))) + label + b"\0\x01"
+    return digest(secret, info, "sha256")[:size]
+
+
+class _Tools(NamedTuple):
+    """What opens packets, from the package cryptography. mask: (key, sample) -> the header's mask, by AES-ECB."""
+
+    mask: "Callable[[bytes, bytes], bytes]"
+    gcm: type[Any]
+    invalid: type[Exception]
+
+
+@cache
+def _cryptography() -> _Tools | None:
+    """Import it, at the first Initial; None where it is absent."""
+    try:
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    except ImportError:
+        return None
+    aes, ecb = algorithms.AES, modes.ECB()  # noqa: S305 the mask is of one block (RFC 9001 section 5.4.3)
+
+    def mask(key: bytes, sample: bytes) -> bytes:
+        return Cipher(aes(key), ecb).encryptor().update(sample)
+
+    return _Tools(mask, AESGCM, InvalidTag)
+
+
+def open_initial(keys: Keys, datagram: bytes, start: int, number_at: int, end: int) -> bytes | None:
+    """Return the frames of an Initial, None where its tag does not verify or it is too short for one.
+
+    start, number_at, end: where the packet, its packet number and what is behind it stand in the datagram.
+    """
+    tools = _cryptography()
+    if tools is None or end - number_at < 4 + SAMPLE:
+        return None
+    mask = tools.mask(keys.hp, datagram[number_at + 4 : number_at + 4 + SAMPLE])
+    first = datagram[start] ^ (mask[0] & 0x0F)
+    size = (first & 3) + 1
+    sealed_at = number_at + size
+    number = int.from_bytes(datagram[number_at:sealed_at], "big") ^ int.from_bytes(mask[1 : 1 + size], "big")
+    header = bytes((first,)) + datagram[start + 1 : number_at] + number.to_bytes(size, "big")
+    nonce = (keys.iv ^ number).to_bytes(12, "big")
+    try:
+        plain: bytes = tools.gcm(keys.key).decrypt(nonce, datagram[sealed_at:end], header)
+    except tools.invalid:
+        return None
+    return plain

@@ -1,0 +1,244 @@
+"""Finds names in the payloads of one engine's flows: the packet boundary of every parser."""
+
+from collections import Counter
+from typing import Final
+
+from netwatch.model.errors import ParseError
+from netwatch.model.limits import INSPECT_PACKETS
+from netwatch.model.reading import Address, Reading
+from netwatch.names import DATAGRAMS, PORTS, STREAMS
+from netwatch.names.reassembly import OVERHEAD, Stream
+from netwatch.names.store import Store
+from netwatch.names.talk import Datagram, DatagramReader, Ports, Talk
+from netwatch.names.tls import TlsTalk, hello_reading, is_hello_start, protocol_on, whole_hello
+
+_HEAD: Final = 32  # first bytes of a stream that tell its protocol
+_NEAR: Final = 1 << 16  # a segment further from the stream's first byte than this is taken for one of the middle
+
+
+class _Conversation:
+    """What is known of one TCP flow.
+
+    talk: its protocol, once known.   dead: sides that are read no more.   asked: the last reading said `more`.
+    """
+
+    __slots__ = ("asked", "dead", "packets", "streams", "talk")
+
+    def __init__(self) -> None:
+        self.streams: list[Stream | None] = [None, None]
+        self.dead = [False, False]
+        self.talk: Talk | None = None
+        self.packets = 0
+        self.asked = False
+
+    @property
+    def size(self) -> int:
+        size = OVERHEAD + (self.talk.size if self.talk is not None else 0)
+        return size + sum(stream.pieces.size for stream in self.streams if stream is not None)
+
+    def close(self) -> None:
+        """Let go of all bytes; only a new hello opens it again."""
+        self.streams = [None, None]
+        self.dead = [True, True]
+        self.talk = None
+        self.asked = False
+
+
+class Inspector:
+    """Finds names in the payloads of one engine's flows.
+
+    Calls come in packet order. Nothing is raised: a broken rule is counted in `anomalies` by its name, a parser's own
+    failure as `parser_bug`.
+    """
+
+    def __init__(self) -> None:
+        self.anomalies: Counter[str] = Counter()
+        self._store = Store(self.anomalies)
+        self._ports: dict[int, DatagramReader] = {}
+        made: dict[object, DatagramReader] = {}
+        for port, protocol in PORTS.items():
+            self._ports[port] = made.setdefault(protocol, protocol(self._store, self.anomalies))
+        self._readers = [protocol(self._store, self.anomalies) for protocol in DATAGRAMS.values()]
+
+    def segment(
+        self,
+        flow: int,
+        side: int,
+        seq: int,
+        first: int | None,
+        payload: bytes,
+        cut: bool,
+        src_port: int,
+        dst_port: int,
+        now_ns: int,  # noqa: ARG002 the same for both transports
+    ) -> Reading | None:
+        """Read one TCP payload; None: nothing was learnt.
+
+        flow: any number that is unique among live flows.   side: 0 or 1, which end sent it.
+        seq: sequence number of the payload's first byte (in a SYN: that of the SYN plus one).
+        first: sequence number of the first byte behind this side's SYN, None where that was not seen.
+        cut: the snapshot length took bytes away at the end of this payload.
+        """
+        if not payload:
+            return None
+        try:
+            return self._segment(flow, side, seq, first, payload, cut, (src_port, dst_port))
+        except ParseError as error:
+            self.anomalies[error.anomaly] += 1
+            return self._give_up(flow)
+        except Exception:  # noqa: BLE001 the boundary: a parser's bug costs one flow its name, not the run
+            self.anomalies["parser_bug"] += 1
+            return self._give_up(flow)
+
+    def datagram(
+        self,
+        flow: int,
+        side: int,
+        payload: bytes,
+        cut: bool,
+        src_port: int,
+        dst_port: int,
+        source: Address,
+        now_ns: int,
+    ) -> Reading | None:
+        """Read one UDP payload; None: nothing was learnt.
+
+        source: the sender's address.   now_ns: capture time of the packet, ns.   The rest as for `segment`.
+        """
+        if not payload:
+            return None
+        datagram = Datagram(flow, side, payload, cut, (src_port, dst_port), source, now_ns)
+        reader = self._ports.get(dst_port) or self._ports.get(src_port)
+        if reader is not None:
+            reading = self._ask(reader, datagram)
+            if reading is not None:
+                return reading
+        for reader in self._readers:
+            reading = self._ask(reader, datagram)
+            if reading is not None:
+                return reading
+        return None
+
+    def forget(self, flow: int) -> None:
+        """Drop what is kept of a flow that ended."""
+        self._store.drop(flow)
+
+    def _ask(self, reader: DatagramReader, datagram: Datagram) -> Reading | None:
+        try:
+            return reader(datagram)
+        except ParseError as error:
+            self.anomalies[error.anomaly] += 1
+        except Exception:  # noqa: BLE001 as above
+            self.anomalies["parser_bug"] += 1
+        return None
+
+    def _give_up(self, flow: int) -> Reading | None:
+        """Stop reading a flow; its protocol, where known, is all that is told."""
+        conversation = self._store.get(flow)
+        if not isinstance(conversation, _Conversation):
+            return None
+        protocol = conversation.talk.protocol if conversation.talk is not None else None
+        asked = conversation.asked
+        conversation.close()
+        self._store.put(flow, conversation)
+        return Reading(protocol) if protocol is not None or asked else None
+
+    def _segment(
+        self, flow: int, side: int, seq: int, first: int | None, payload: bytes, cut: bool, ports: Ports
+    ) -> Reading | None:
+        state = self._store.get(flow)
+        conversation = state if isinstance(state, _Conversation) else None
+        opens = is_hello_start(payload)
+        if opens and (conversation is None or conversation.talk is None):
+            reading = self._at_once(payload, ports)
+            if reading is not None:
+                self._store.drop(flow)
+                return reading
+        if conversation is None:
+            conversation = _Conversation()
+        conversation.packets += 1
+        if opens and not isinstance(conversation.talk, TlsTalk):
+            self._open(conversation, side, seq, ports)
+        self._store.put(flow, conversation)
+        reading = self._read(conversation, side, seq, first, payload, cut, ports)
+        if reading is None and conversation.asked:
+            reading = Reading()  # no more than the first packets is wanted again
+        conversation.asked = reading is not None and reading.more
+        if reading is not None and reading.done:
+            self._store.drop(flow)
+            return reading
+        if conversation.packets >= INSPECT_PACKETS and conversation.talk is None and not conversation.asked:
+            conversation.close()
+        self._store.put(flow, conversation)
+        return reading
+
+    def _at_once(self, payload: bytes, ports: Ports) -> Reading | None:
+        """Read a hello with a name that is whole in one segment, the usual case, without any state."""
+        found = whole_hello(payload)
+        if found is None or found[0].server_name is None:
+            return None
+        hello, body = found
+        self.anomalies.update(body.budget.broken)
+        return hello_reading(hello, protocol_on(ports))
+
+    def _open(self, conversation: _Conversation, side: int, seq: int, ports: Ports) -> None:
+        """Begin anew at a hello in the middle: behind STARTTLS, CONNECT, or junk where the stream began."""
+        conversation.talk = TlsTalk(ports)
+        before = conversation.streams[side]
+        conversation.streams = [None, None]
+        conversation.dead = [False, False]
+        conversation.streams[side] = (
+            before.restarted(seq, keep_data=False) if before is not None else Stream(self.anomalies, seq)
+        )
+
+    def _read(
+        self,
+        conversation: _Conversation,
+        side: int,
+        seq: int,
+        first: int | None,
+        payload: bytes,
+        cut: bool,
+        ports: Ports,
+    ) -> Reading | None:
+        if conversation.dead[side]:
+            return None
+        stream = conversation.streams[side]
+        if stream is None:
+            near = first is not None and (seq - first) & 0xFFFF_FFFF < _NEAR
+            stream = Stream(self.anomalies, first if near and first is not None else seq)
+            conversation.streams[side] = stream
+        if first is None and conversation.talk is None and stream.before(seq):
+            stream = conversation.streams[side] = stream.restarted(seq, keep_data=True)
+        grown = stream.add(seq, payload)
+        talk = conversation.talk
+        if not grown:
+            waits = bool(stream.pieces.held)
+            return Reading(talk.protocol if talk is not None else None, more=True) if waits else None
+        if talk is None:
+            talk = self._identify(conversation, side, ports)
+            if talk is None:
+                return None if conversation.dead[side] else Reading(more=not cut)
+        reading = talk.feed(side, stream.pieces, ports)
+        if cut and not (reading is not None and reading.done):
+            return (reading or Reading(talk.protocol))._replace(more=False, done=True)
+        return reading
+
+    @staticmethod
+    def _identify(conversation: _Conversation, side: int, ports: Ports) -> Talk | None:
+        """Find the protocol that a side's first bytes begin; where none can, stop reading the side."""
+        stream = conversation.streams[side]
+        if stream is None:
+            return None
+        head = bytes(stream.pieces.data[:_HEAD])
+        undecided = False
+        for protocol in STREAMS.values():
+            starts = protocol.starts(head, ports)
+            if starts:
+                conversation.talk = protocol.talk(ports)
+                return conversation.talk
+            undecided |= starts is None
+        if not undecided:
+            conversation.dead[side] = True
+            conversation.streams[side] = None
+        return None

@@ -1,0 +1,37 @@
+"""Records out, one file a format; a format is one line in SINKS."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from netwatch.model.errors import UsageError
+from netwatch.sinks.base import Sink
+from netwatch.sinks.csv import open_csv
+from netwatch.sinks.jsonl import JSONL, open_jsonl
+from netwatch.sinks.recording import Stream
+
+# name, which is also the ending -> how its files are opened; True where a file that can grow has to
+SINKS: Final[dict[str, Callable[[Path, bool], Sink]]] = {
+    "csv": open_csv,
+    "jsonl": open_jsonl,
+}
+
+
+def open_sink(spec: str, *, grow: bool = False) -> Sink:
+    """Open what `-w` names: a path by its ending, `NAME:PATH` by the name, `-` for flow records on stdout as JSONL.
+
+    grow: the input may never end (`watch`, `replay -`): JSONL grows by whole lines.
+    Raises UsageError for a format that does not exist, SinkError for a file that cannot be written.
+    """
+    if spec == "-":
+        return Stream(JSONL)
+    name, colon, rest = spec.partition(":")
+    if colon and rest and name in SINKS:
+        return SINKS[name](Path(rest), grow)
+    path = Path(spec)
+    opener = SINKS.get(path.suffix[1:].lower())
+    if opener is None:
+        known = " ".join(f".{ending}" for ending in SINKS)
+        what = f"no format has the ending {path.suffix}" if path.suffix else "the name has no ending"
+        raise UsageError(f"-w {spec}: {what}; there are {known}, NAME:PATH with such a name, and - for stdout")
+    return opener(path, grow)

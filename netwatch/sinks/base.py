@@ -1,0 +1,36 @@
+"""What every output offers, and what a format of rows has to say about itself."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from netwatch.model.records import FlowBatch, Lookup, Release
+
+
+class Sink(Protocol):
+    """An output. Its caller ends it with `close` or `abort`; a second end does nothing."""
+
+    def write(self, release: Release) -> None:
+        """Take the records of one release. Raises SinkError, which says how many records are not on disk."""
+
+    def close(self, summary: Mapping[str, object]) -> None:
+        """Bring everything to disk, with the summary record beside it. Raises SinkError as `write` does."""
+
+    def abort(self) -> None:
+        """Give up: what is written whole at the end leaves no trace, lines of a growing file stay."""
+
+
+class RowFormat(NamedTuple):
+    """A format that writes one record after another.
+
+    name:  also the ending of its files.   flow_head, lookup_head: what stands before the first record.
+    flows, lookups: the bytes of records.
+    flow_start, lookup_start: how each line begins in a file that may be continued, "" for formats that never are.
+    """
+
+    name: str
+    flow_head: bytes
+    lookup_head: bytes
+    flows: Callable[[FlowBatch], bytes]
+    lookups: Callable[[Sequence[Lookup]], bytes]
+    flow_start: bytes = b""
+    lookup_start: bytes = b""

@@ -1,0 +1,200 @@
+"""Records as columns of Python values, in the order of the contract."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwatch.model.address import V6, address_text
+from netwatch.model.arrays import I32, I64, U8, U64
+from netwatch.model.records import BLIND, END_REASONS, FlowBatch, Lookup
+from netwatch.sinks.community import community_ids
+from netwatch.sinks.encode import answer_texts, evidence_texts, time_texts
+
+Value: TypeAlias = str | int | None  # truth values are numbers to the type checker
+
+TRANSPORTS: Final = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6", 132: "sctp"}
+
+
+_QUESTION: Final = ("transport", "query", "type", "rcode")
+
+
+class Coded(NamedTuple):
+    """Neighbouring fields that share one dictionary: record i has rows[codes[i]]; rows without a code are not read."""
+
+    fields: tuple[str, ...]
+    codes: NDArray[np.integer[Any]]
+    rows: Sequence[tuple[Value, ...]]
+
+
+class Plain(NamedTuple):
+    """Whole numbers, or (`text`) strings that no format has to escape: times, addresses, identifiers."""
+
+    field: str
+    values: Sequence[str | int | None]
+    text: bool = False
+    nulls: bool = False
+
+
+class Free(NamedTuple):
+    """Any strings."""
+
+    field: str
+    values: Sequence[str | None]
+
+
+class Listed(NamedTuple):
+    """Lists, as JSON text."""
+
+    field: str
+    values: Sequence[str]
+
+
+Column: TypeAlias = Coded | Plain | Free | Listed
+
+
+def flow_columns(batch: FlowBatch) -> list[Column]:
+    """Return the columns of FLOW_FIELDS."""
+    flow_ids = batch.flow_id.astype(">u8").tobytes().hex()
+    talks, labels = batch.talks, batch.labels
+    get, none = batch.evidence.get, ()
+    evidence = evidence_texts([get(row, none) for row in range(len(batch))]) if batch.evidence else ["[]"] * len(batch)
+    return [
+        Plain("flow_id", [flow_ids[at : at + 16] for at in range(0, len(flow_ids), 16)], text=True),
+        Plain("community_id", community_ids(batch), text=True),
+        Plain("start", time_texts(batch.start), text=True),
+        Plain("end", time_texts(batch.end), text=True),
+        Coded(("device_id", "device_name", "device_vendor"), batch.device, batch.devices),
+        Plain("client_ip", _addresses(batch.family, batch.client_hi, batch.client_lo), text=True),
+        _port("client_port", batch.client_port),
+        Plain("server_ip", _addresses(batch.family, batch.server_hi, batch.server_lo), text=True),
+        _port("server_port", batch.server_port),
+        _paths(batch),
+        *(
+            Plain(name, getattr(batch, name).tolist())
+            for name in ("packets_out", "packets_in", "bytes_out", "bytes_in", "wire_bytes_out", "wire_bytes_in")
+        ),
+        _endings(batch),
+        Coded(("protocol",), batch.talk, Part(talks, 0, 1)),
+        Coded(("name", "name_source"), batch.label, Part(labels, 0, 2)),
+        Coded(("alpn", "tls_version", "ja4", "ech"), batch.talk, Part(talks, 1, 5)),
+        Coded(("app_id", "app", "app_kind", "role"), batch.label, Part(labels, 2, 6)),
+        Coded(("owner_id", "owner", "control_country", "domicile", "confidence"), batch.label, Part(labels, 6, 11)),
+        Listed("evidence", evidence),
+        Coded(("conflict",), batch.label, Part(labels, 11, 12)),
+        Coded(("blind",), batch.blind, [(reason,) for reason in BLIND]),
+        Coded(("server_country", "registration_country", "asn", "as_name", "anycast"), batch.place, batch.places),
+        Coded(("process",), np.zeros(len(batch), np.uint8), [(None,)]),
+    ]
+
+
+def lookup_columns(lookups: Sequence[Lookup]) -> list[Column]:
+    """Return the columns of LOOKUP_FIELDS."""
+    return [
+        Plain("time", time_texts(np.array([lookup.time for lookup in lookups], np.int64)), text=True),
+        Free("device_id", [lookup.device.device_id for lookup in lookups]),
+        Plain("client_ip", [address_text(lookup.client) for lookup in lookups], text=True),
+        Plain("resolver_ip", [address_text(lookup.resolver) for lookup in lookups], text=True),
+        *(
+            Free(name, [getattr(lookup, name) for lookup in lookups])
+            for name in ("transport", "query", "type", "rcode")
+        ),
+        Listed("answers", answer_texts([lookup.answers for lookup in lookups])),
+        Coded(("blocked",), np.array([lookup.blocked for lookup in lookups], np.uint8), [(False,), (True,)]),
+        *(
+            Free(name, [getattr(lookup, name) for lookup in lookups])
+            for name in ("app_id", "owner_id", "control_country", "confidence")
+        ),
+    ]
+
+
+def dicts(columns: Sequence[Column]) -> list[dict[str, object]]:
+    """Return each record as what its JSON line says: for tests and small uses."""
+    fields: list[str] = []
+    parts: list[Iterator[tuple[object, ...]]] = []
+    for column in columns:
+        match column:
+            case Coded(names, codes, rows):
+                fields += names
+                parts.append(tuple(rows[code]) for code in codes.tolist())
+            case Listed(name, texts):
+                fields.append(name)
+                parts.append((json.loads(text),) for text in texts)
+            case Plain(name, values) | Free(name, values):
+                fields.append(name)
+                parts.append((value,) for value in values)
+    return [
+        dict(zip(fields, (value for part in row for value in part), strict=True)) for row in zip(*parts, strict=True)
+    ]
+
+
+class Part(Sequence[tuple[Value, ...]]):
+    """Some neighbouring fields of each row of a dictionary, cut out only where they are read."""
+
+    def __init__(self, rows: Sequence[tuple[Value, ...]], first: int, stop: int) -> None:
+        self.rows, self.cut = rows, slice(first, stop)
+
+    def __getitem__(self, at: Any) -> Any:
+        return tuple(self.rows[at][self.cut])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def _addresses(family: U8, hi: U64, lo: U64) -> list[str]:
+    values: list[int] = lo.tolist()
+    for row in np.flatnonzero(family == 6).tolist():
+        values[row] |= V6 | int(hi[row]) << 64
+    return list(map(address_text, values))
+
+
+def _port(name: str, ports: I32) -> Plain:
+    values: list[int | None] = ports.tolist()
+    missing = np.flatnonzero(ports < 0).tolist()
+    for row in missing:
+        values[row] = None
+    return Plain(name, values, nulls=bool(missing))
+
+
+def _paths(batch: FlowBatch) -> Coded:
+    """Join four fields of few values: transport, vlan, tunnel, interface."""
+    key = batch.transport.astype(np.int64) << 13 | batch.vlan + 1
+    key = (key * len(batch.tunnels) + batch.tunnel) * len(batch.interfaces) + batch.interface
+    first, codes = _distinct(key)
+    rows: list[tuple[Value, ...]] = [
+        (
+            TRANSPORTS.get(transport, str(transport)),
+            None if vlan < 0 else vlan,
+            batch.tunnels[tunnel],
+            batch.interfaces[interface],
+        )
+        for transport, vlan, tunnel, interface in zip(
+            batch.transport[first].tolist(),
+            batch.vlan[first].tolist(),
+            batch.tunnel[first].tolist(),
+            batch.interface[first].tolist(),
+            strict=True,
+        )
+    ]
+    return Coded(("transport", "vlan", "tunnel", "interface"), codes, rows)
+
+
+def _endings(batch: FlowBatch) -> Coded:
+    """Join three fields of few values: the flags of both ways and the end reason."""
+    out, back = batch.tcp_flags_out, batch.tcp_flags_in
+    first, codes = _distinct(((out + 1).astype(np.int64) << 9 | back + 1) << 3 | batch.end_reason)
+    rows: list[tuple[Value, ...]] = [
+        (None if sent < 0 else sent, None if got < 0 else got, END_REASONS[reason])
+        for sent, got, reason in zip(
+            out[first].tolist(), back[first].tolist(), batch.end_reason[first].tolist(), strict=True
+        )
+    ]
+    return Coded(("tcp_flags_out", "tcp_flags_in", "end_reason"), codes, rows)
+
+
+def _distinct(keys: I64) -> tuple[I64, I64]:
+    """Return the first row of each distinct key, and each row's index into those."""
+    _, first, codes = np.unique(keys, return_index=True, return_inverse=True)
+    return first, codes

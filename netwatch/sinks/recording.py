@@ -1,0 +1,123 @@
+"""The three files of an export: flows, and beside them lookups and the summary with the ledger (DESIGN section 4)."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from netwatch.model.errors import SinkError
+from netwatch.model.records import Release
+from netwatch.sinks.atomic import AtomicFile, GrowingFile, reason
+from netwatch.sinks.base import RowFormat
+from netwatch.sinks.encode import json_object
+
+
+class Recording:
+    """`out.jsonl`, `out.lookups.jsonl` and `out.summary.json` (or another ending).
+
+    They are written under temporary names and get theirs at the end, the flows last: where those stand, the others do.
+    With `grow`, flows and lookups are files that grow by whole lines, and only the summary is written whole.
+    """
+
+    def __init__(self, path: Path, rows: RowFormat, *, grow: bool = False) -> None:
+        """Open all three, so that what cannot be written is known before anything is read. Raises SinkError."""
+        lookups = path.with_name(f"{path.stem}.lookups{path.suffix or '.' + rows.name}")
+        self._path, self._rows = path, rows
+        self._taken = [0, 0]  # records given so far: flows, lookups
+        self._files: list[AtomicFile | GrowingFile] = []
+        self._summary: AtomicFile | None = None
+        try:
+            for name, start in ((path, rows.flow_start), (lookups, rows.lookup_start)):
+                self._files.append(GrowingFile(name, start) if grow else AtomicFile(name))
+            self._summary = AtomicFile(path.with_name(f"{path.stem}.summary.json"))
+        except SinkError:
+            self.abort()
+            raise
+        if not grow:
+            self._put(0, rows.flow_head, 0)
+            self._put(1, rows.lookup_head, 0)
+
+    def write(self, release: Release) -> None:
+        """Append the records of a release. Raises SinkError; files that are written whole are given up by then."""
+        self._put(0, self._rows.flows(release.flows), len(release.flows))
+        self._put(1, self._rows.lookups(release.lookups), len(release.lookups))
+
+    def close(self, summary: Mapping[str, object]) -> None:
+        """Write the summary, bring all to disk and give the files their names. Raises SinkError."""
+        if self._summary is None:
+            return
+        files = [self._summary, *reversed(self._files)]
+        at = self._summary.path
+        try:
+            self._summary.write(f"{json_object(summary)}\n".encode("ascii"))
+            for file in files:
+                at = file.path
+                file.sync()
+            for file in files:
+                at = file.path
+                if isinstance(file, AtomicFile):
+                    file.publish()
+        except OSError as error:
+            self.abort()
+            raise SinkError(f"{at}: {reason(error)}; {self._lost()} are not on disk") from error
+        self.abort()
+
+    def abort(self) -> None:
+        """Close all; what has not got its name disappears."""
+        for file in self._files:
+            if isinstance(file, AtomicFile):
+                file.abort()
+            else:
+                file.close()
+        if self._summary is not None:
+            self._summary.abort()
+        self._files, self._summary = [], None
+
+    def _put(self, index: int, data: bytes, count: int) -> None:
+        if not data:
+            return
+        if not self._files:
+            raise SinkError(f"{self._path}: given up before; {count} records are not on disk")
+        file = self._files[index]
+        if isinstance(file, GrowingFile):
+            lost = count - file.write(data)
+            if file.error is not None:
+                kind = ("flow", "lookup")[index]
+                text = f"{file.path}: {reason(file.error)}; {lost} {kind} records are not on disk"
+                raise SinkError(text) from file.error
+            return
+        self._taken[index] += count
+        try:
+            file.write(data)
+        except OSError as error:
+            self.abort()
+            raise SinkError(f"{file.path}: {reason(error)}; {self._lost()} are not on disk") from error
+
+    def _lost(self) -> str:
+        return f"the {self._taken[0]} flow and {self._taken[1]} lookup records so far"
+
+
+class Stream:
+    """Flow records alone, as they come, on an open stream."""
+
+    def __init__(self, rows: RowFormat, out: BinaryIO | None = None) -> None:
+        """Take the stream to write to, stdout unless given."""
+        self._rows = rows
+        self._out: BinaryIO = sys.stdout.buffer if out is None else out
+
+    def write(self, release: Release) -> None:
+        """Write and flush. Raises BrokenPipeError where the reader has gone, SinkError for all else."""
+        count = len(release.flows)
+        try:
+            self._out.write(self._rows.flows(release.flows))
+            self._out.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise SinkError(f"stdout: {reason(error)}; {count} flow records are not written") from error
+
+    def close(self, summary: Mapping[str, object]) -> None:
+        """Leave the stream open: it is not ours; the summary has no place on it."""
+
+    def abort(self) -> None:
+        """Leave what was written."""
