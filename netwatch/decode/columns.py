@@ -185,6 +185,27 @@ class Columns:
         self.ip_end[rows] = self.at[rows] + size
         self.narrow(rows, size)
 
+    def fragment(self, rows: Rows, ident: U32, at: I64, last: Bool) -> Bool:
+        """Note parts of a datagram; `at` of the row is where its bytes start.
+
+        at: int64, where in the datagram they belong.   Returns which rows are no first part: they have no header.
+        """
+        out = self.out
+        out.fragment[rows] = True
+        out.fragment_id[rows] = ident
+        out.fragment_at[rows] = at
+        out.fragment_last[rows] = last
+        later = at > 0
+        self.payload(rows[later], self.ip_end[rows[later]])
+        return later
+
+    def payload(self, rows: Rows, stop: I64) -> None:
+        """Note the bytes from `at` up to `stop`, or as many of them as were captured."""
+        out, start, end = self.out, self.at[rows], self.end[rows]
+        out.payload[rows] = np.minimum(start, end)
+        out.payload_len[rows] = np.maximum(np.minimum(stop, end) - start, 0)
+        out.cut[rows] = (stop > end) & (stop > start)
+
 
 Step: TypeAlias = list[tuple[int, Rows]]
 Layer: TypeAlias = Callable[[Columns, Rows], Step]

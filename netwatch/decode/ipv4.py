@@ -6,7 +6,7 @@ import numpy as np
 
 from netwatch.decode.bytesview import Rows
 from netwatch.decode.columns import Columns, Step, split
-from netwatch.decode.layers import BY_PROTOCOL4, PORTED
+from netwatch.decode.layers import BY_PROTOCOL4, END, PORTED
 
 HEADER: Final = 20
 _LAYOUT: Final = np.dtype(
@@ -47,12 +47,9 @@ def ipv4(c: Columns, rows: Rows) -> Step:
     c.skip(rows, size)
     kinds = BY_PROTOCOL4[protocol]
     flags = head["fragment"].astype(np.int64)
-    fragment = flags & 0x3FFF != 0
-    if fragment.any():
-        parts, flags = rows[fragment], flags[fragment]
-        kinds[fragment] = _fragments(c, parts, flags, head["ident"][fragment], kinds[fragment])
+    part = flags & 0x3FFF != 0
+    if part.any():
+        flags = flags[part]
+        later = c.fragment(rows[part], head["ident"][part].astype(np.uint32), (flags & 0x1FFF) * 8, flags & 0x2000 == 0)
+        kinds[part] = np.where(later, END, PORTED[kinds[part]])
     return split(rows, kinds)
-
-
-def _fragments(c: Columns, rows: Rows, flags: "np.ndarray", ident: "np.ndarray", kinds: "np.ndarray") -> "np.ndarray":
-    raise NotImplementedError

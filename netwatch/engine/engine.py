@@ -79,13 +79,13 @@ class Engine:
                 self._clock = int(np.median(batch.time[lo:hi]))
             if self._position % RELEASE_PACKETS == 0:
                 self._table.sweep(self._clock)
-                yield self._release(last=False)
+                yield from self._release(last=False)
 
-    def finish(self) -> Release:
+    def finish(self) -> Iterator[Release]:
         """End every flow and open lookup: the input is over."""
         self._table.sweep(self._clock)
         self._table.finish()
-        return self._release(last=True)
+        yield from self._release(last=True)
 
     def ledger(self) -> Ledger:
         """Return the counters as they stand."""
@@ -135,14 +135,15 @@ class Engine:
         added = self._table.add(part, time, batch.wirelen[rows], number, interface[rows], token)
         self._table.watch(*self._inspection.look(part, added, batch.data, time, number, inside))
 
-    def _release(self, *, last: bool) -> Release:
-        rows = self._table.take()
-        flows = self._releaser.flows(rows, self._inspection.forget, self._tunnels, self._interfaces)
+    def _release(self, *, last: bool) -> Iterator[Release]:
         lookups = self._lookups.finish() if last else self._lookups.due(self._clock)
         named = [one._replace(device=self._devices.device(one.device.device_id)) for one in lookups]
         named.sort(key=lambda one: (one.time, one.packet))
         self._ledger.lookups += len(named)
-        return Release(flows, named)
+        rows = self._table.take()
+        for flows in self._releaser.flows(rows, self._inspection.forget, self._tunnels, self._interfaces):
+            yield Release(flows, named)
+            named = []
 
 
 def _codes(known: list[str | None], values: tuple[str | None, ...]) -> I32:

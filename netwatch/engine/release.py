@@ -1,6 +1,6 @@
 """Finished rows of the flow table become flow records: client and server, device, place, label, evidence."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import starmap
 from typing import Any, Final
 
@@ -12,8 +12,7 @@ from netwatch.attribution.decide import Attributor, FlowFacts, Judgement
 from netwatch.engine.devices import Devices, distinct
 from netwatch.engine.inspection import Talked
 from netwatch.flows.key import PORTS_BIT, V6_BIT
-from netwatch.flows.record import SYN_ACK_HIGH, SYN_ACK_LOW, SYN_HIGH, SYN_LOW
-from netwatch.flows.table import Rows
+from netwatch.flows.record import SYN_ACK_HIGH, SYN_ACK_LOW, SYN_HIGH, SYN_LOW, Rows, gather
 from netwatch.model.address import address
 from netwatch.model.arrays import I32, U8, U64, Bool
 from netwatch.model.packets import ICMP, ICMP6, TCP
@@ -29,6 +28,7 @@ AH: Final = 51
 NAMELESS: Final = frozenset(("dns", "mdns", "llmnr", "nbns", "dhcp", "ntp", "ssdp"))  # protocols that need no name
 BLIND_CODE: Final = {reason: code for code, reason in enumerate(BLIND)}
 NO_TALK: Final = Talk()
+RELEASE_ROWS: Final = 8_192  # what an export holds as text at a time: about 10 MB
 HIGH: Final = np.uint64(0xFFFF_FFFF)
 
 
@@ -127,11 +127,21 @@ class Releaser:
     def flows(
         self, rows: Rows, talked: Callable[[int], Talked | None], tunnels: Sequence[str | None],
         interfaces: Sequence[str | None],
-    ) -> FlowBatch:  # fmt: skip
-        """Turn ended rows (dtype FLOW) into records; talked(token) gives and forgets what a flow's payloads told."""
+    ) -> Iterator[FlowBatch]:  # fmt: skip
+        """Turn ended rows (dtype FLOW) into records, RELEASE_ROWS at a time, at least one batch.
+
+        talked(token) gives and forgets what a flow's payloads told.
+        """
         ids = flow_ids(rows)
         order = np.lexsort((ids, rows["start"]))
-        rows, ids = rows[order], ids[order]
+        for lo in range(0, max(1, len(order)), RELEASE_ROWS):
+            some = order[lo : lo + RELEASE_ROWS]
+            yield self._batch(gather(rows, some), ids[some], talked, tunnels, interfaces)
+
+    def _batch(
+        self, rows: Rows, ids: U64, talked: Callable[[int], Talked | None], tunnels: Sequence[str | None],
+        interfaces: Sequence[str | None],
+    ) -> FlowBatch:  # fmt: skip
         tokens = rows["token"].tolist()
         told = [
             talked(token) if payload else None for token, payload in zip(tokens, rows["payload"].tolist(), strict=True)

@@ -1,6 +1,7 @@
 """What a filter expression means, as a small tree."""
 
-from typing import Final, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from netwatch.model.reading import Address
 
@@ -15,57 +16,66 @@ KEYS: Final = {
 }
 
 
-class And(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class And:
     """All hold."""
 
     parts: tuple["Expression", ...]
 
 
-class Or(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Or:
     """One holds at least."""
 
     parts: tuple["Expression", ...]
 
 
-class Not(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Not:
     """It does not hold."""
 
     part: "Expression"
 
 
-class Hosts(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Hosts:
     """One end has an address from first to last, both of one family."""
 
     first: Address
     last: Address
 
 
-class Ports(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Ports:
     """One end has a port from first to last."""
 
     first: int
     last: int
 
 
-class Protocol(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Protocol:
     """The IP protocol behind the extension headers."""
 
     number: int
 
 
-class Version(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Version:
     """The version of the innermost IP header, 4 or 6."""
 
     family: int
 
 
-class Vlan(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Vlan:
     """The outermost VLAN; None: any."""
 
     number: int | None
 
 
-class Labelled(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Labelled:
     """A label has a value; key of KEYS, value in lower case."""
 
     key: str

@@ -32,7 +32,7 @@ from netwatch.model.text import display
 PROTOCOLS: Final = {"tcp": TCP, "udp": UDP, "icmp": ICMP, "icmp6": ICMP6, "sctp": SCTP}
 VERSIONS: Final = {"ip": 4, "ip6": 6}
 _ASKING: Final = ("host", "net", "port", "portrange", "proto")
-_JOINING: Final = {"and": And, "&&": And, "or": Or, "||": Or}
+_JOINING: Final[dict[str, type[And | Or]]] = {"and": And, "&&": And, "or": Or, "||": Or}
 _NOT: Final = ("not", "!")
 _RESERVED: Final = {*_ASKING, *_JOINING, *_NOT, *PROTOCOLS, *VERSIONS, "vlan", "(", ")"}
 # alternatives that start with different characters: no backtracking
@@ -113,21 +113,23 @@ class _Parser:
     def expression(self, depth: int) -> tuple[Expression, int]:
         """Return the tree up to a ) or the end, and how deep it is; `depth` is that of the parentheses around it."""
         left, height = self.term(depth)
+        joined: type[And | Or] | None = None  # what `parts` are joined by
+        parts: list[Expression] = [left]
         while self.peek() is not self.end and self.peek().word != ")":
             token = self.take()
             join = _JOINING.get(token.word)
             if join is None or token.quoted:
                 _fail(token.at, f"and or or is missing before {_shown(token)}")
-            right, right_height = self.term(depth)
-            if isinstance(left, join):
-                left = join((*left.parts, right))
-            else:
-                left = join((left, right))
+            if joined is not join:
+                parts = [parts[0] if joined is None else joined(tuple(parts))]
+                joined = join
                 height += 1
-            height = max(height, right_height + 1)
+            part, part_height = self.term(depth)
+            parts.append(part)
+            height = max(height, part_height + 1)
             if depth + height > FILTER_DEPTH:
                 _fail(token.at, f"nested deeper than {FILTER_DEPTH}")
-        return left, height
+        return (left if joined is None else joined(tuple(parts))), height
 
     def term(self, depth: int) -> tuple[Expression, int]:
         negated = False
@@ -249,10 +251,10 @@ def _hosts(token: Token, *, net: bool) -> Hosts:
         octets = word.split(".")
         word = f"{'.'.join(octets + ['0'] * (4 - len(octets)))}/{8 * len(octets)}"
     try:
-        if "%" in word or (not net and "/" in word):
-            raise ValueError(word)
-        found = ip_network(word, strict=False)
+        found = None if "%" in word or (not net and "/" in word) else ip_network(word, strict=False)
     except ValueError:
+        found = None
+    if found is None:
         kind = "a network such as 192.0.2.0/24" if net else "an address"
-        _fail(token.at, f"{kind} is due, not {_shown(token)}; no name is looked up: for a name say name:{'VALUE'}")
+        _fail(token.at, f"{kind} is due, not {_shown(token)}; no name is looked up: for a name say name:VALUE")
     return Hosts(from_bytes(found.network_address.packed), from_bytes(found.broadcast_address.packed))

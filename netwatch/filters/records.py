@@ -22,7 +22,7 @@ from netwatch.filters.expression import (
     word_test,
 )
 from netwatch.model.address import V6, halves
-from netwatch.model.arrays import U8, U64, Bool
+from netwatch.model.arrays import U64, Bool
 from netwatch.model.packets import TCP, UDP
 from netwatch.model.records import Device, FlowBatch, Label, Lookup
 
@@ -37,40 +37,49 @@ def flow_mask(expression: Expression, batch: FlowBatch) -> Bool:
 
     host, net and port hold when one of the two ends has it. What is null holds for no term, so `not` of it does.
     """
+    mask: Bool
     match expression:
         case And(parts):
-            return np.logical_and.reduce([flow_mask(part, batch) for part in parts])
+            mask = np.ones(len(batch), np.bool_)
+            for part in parts:
+                mask &= flow_mask(part, batch)
         case Or(parts):
-            return np.logical_or.reduce([flow_mask(part, batch) for part in parts])
+            mask = np.zeros(len(batch), np.bool_)
+            for part in parts:
+                mask |= flow_mask(part, batch)
         case Not(part):
-            return ~flow_mask(part, batch)
+            mask = ~flow_mask(part, batch)
         case _:
-            return _flow_leaf(expression, batch)
+            mask = _flow_leaf(expression, batch)
+    return mask
 
 
 def _flow_leaf(leaf: Leaf, batch: FlowBatch) -> Bool:
+    mask: Bool
     match leaf:
         case Hosts(first, last):
             family, first_hi, first_lo = halves(first)
             _, last_hi, last_lo = halves(last)
             bounds = np.uint64(first_hi), np.uint64(first_lo), np.uint64(last_hi), np.uint64(last_lo)
-            client = _within(batch.client_hi, batch.client_lo, *bounds)
-            return (batch.family == family) & (client | _within(batch.server_hi, batch.server_lo, *bounds))
+            mask = _within(batch.client_hi, batch.client_lo, *bounds)
+            mask |= _within(batch.server_hi, batch.server_lo, *bounds)
+            mask &= batch.family == family
         case Ports(first, last):
             client, server = batch.client_port, batch.server_port
-            return (client >= first) & (client <= last) | (server >= first) & (server <= last)
+            mask = (client >= first) & (client <= last) | (server >= first) & (server <= last)
         case Protocol(number):
-            return batch.transport == number
+            mask = batch.transport == number
         case Version(family):
-            return batch.family == family
+            mask = batch.family == family
         case Vlan(None):
-            return batch.vlan >= 0
+            mask = batch.vlan >= 0
         case Vlan(number):
-            return batch.vlan == number
+            mask = batch.vlan == number
         case Labelled("device", value):
-            return _by_value(batch.device, batch.devices, lambda device: _device_test(value, device))
+            mask = _by_value(batch.device, batch.devices, lambda device: _device_test(value, device))
         case Labelled(key, value):
-            return _by_value(batch.label, batch.labels, lambda label: _label_test(key, value, label, label.name))
+            mask = _by_value(batch.label, batch.labels, lambda label: _label_test(key, value, label, label.name))
+    return mask
 
 
 def _within(hi: U64, lo: U64, first_hi: Any, first_lo: Any, last_hi: Any, last_lo: Any) -> Bool:
@@ -85,7 +94,8 @@ def _by_value(codes: NDArray[np.integer[Any]], values: Sequence[Entry], test: Ca
     truth = np.zeros(max(len(values), 1), np.bool_)
     for code in np.flatnonzero(np.bincount(codes, minlength=1)).tolist():
         truth[code] = test(values[code])
-    return truth[codes]
+    mask: Bool = truth[codes]
+    return mask
 
 
 def _device_test(value: str, device: Device) -> bool:

@@ -1,12 +1,11 @@
 """An exact hash index from flow keys to rows: open addressing in arrays, probed for a whole batch at once."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from netwatch.flows.record import FLOW, FRESH
+from netwatch.flows.record import FLOW, FRESH, Rows, join
 from netwatch.model.arrays import I32, I64, U64, Bool
 
 EMPTY: Final = -1
@@ -25,7 +24,11 @@ class FlowIndex:
 
     def __init__(self, multipliers: tuple[int, int, int, int, int, int]) -> None:
         self._multipliers = [np.uint64(m | 1) for m in multipliers]
-        self.rows: NDArray[np.void] = np.zeros(FIRST_ROWS, FLOW)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything, and let go of the memory."""
+        self.rows: Rows = np.zeros(FIRST_ROWS, FLOW)
         self._slots: I32 = np.full(FIRST_SLOTS, EMPTY, np.int32)
         self._slot_of: I32 = np.zeros(FIRST_ROWS, np.int32)
         self._next = 0  # rows from here on were never used
@@ -115,8 +118,8 @@ class FlowIndex:
         need = self._next + max(0, n - len(self._free))
         if need > len(self.rows):
             size = max(need, 2 * len(self.rows))
-            self.rows = _grown(self.rows, size)
-            self._slot_of = _grown(self._slot_of, size)
+            self.rows = join((self.rows, np.zeros(size - len(self.rows), FLOW)))
+            self._slot_of = np.concatenate((self._slot_of, np.zeros(size - len(self._slot_of), np.int32)))
         if 2 * (self.live + self._gone + n) > len(self._slots):
             self._rebuild(n)
 
@@ -134,12 +137,6 @@ class FlowIndex:
             settled = self._slots[slot] == rows
             self._slot_of[rows[settled]] = slot[settled]
             rows, slot = rows[~settled], (slot[~settled] + 1) & (size - 1)
-
-
-def _grown(array: NDArray[Any], size: int) -> NDArray[Any]:
-    out = np.zeros(size, array.dtype)
-    out[: len(array)] = array
-    return out
 
 
 def random_multipliers(draw: Callable[[int], int]) -> tuple[int, int, int, int, int, int]:

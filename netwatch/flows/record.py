@@ -1,8 +1,13 @@
 """One flow while it lives: a row of a structured array, so that a look-up touches neighbouring bytes."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
+
+Rows: TypeAlias = NDArray[np.void]
+"""Records of dtype FLOW."""
 
 NEVER: Final = np.iinfo(np.int64).max  # no time: not closed
 FRESH: Final = -1  # no token: the row was just taken and has no packet yet
@@ -43,3 +48,23 @@ FLOW: Final = np.dtype(
     ],
     align=True,
 )
+
+_WHOLE: Final = np.dtype((np.void, FLOW.itemsize))  # NumPy copies a structured record field by field, a void at once
+
+
+def gather(rows: Rows, at: NDArray[Any]) -> Rows:
+    """Return rows[at] (indices or a mask) as a copy."""
+    whole = rows.view(_WHOLE)
+    taken: Rows = (whole[at] if at.dtype == np.bool_ else whole.take(at)).view(FLOW)
+    return taken
+
+
+def join(parts: Sequence[Rows]) -> Rows:
+    """Return records one behind the other."""
+    joined: Rows = np.concatenate([part.view(_WHOLE) for part in parts] or [np.zeros(0, _WHOLE)]).view(FLOW)
+    return joined
+
+
+def scatter(rows: Rows, at: NDArray[Any], values: Rows) -> None:
+    """Do rows[at] = values."""
+    rows.view(_WHOLE)[at] = values.view(_WHOLE)

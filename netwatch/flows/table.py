@@ -3,18 +3,15 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from netwatch.flows.index import FlowIndex
 from netwatch.flows.key import flow_keys
-from netwatch.flows.record import FLOW, FRESH, NEVER, SYN_ACK_LOW, SYN_LOW, WATCH_NONE
+from netwatch.flows.record import FLOW, FRESH, NEVER, SYN_ACK_LOW, SYN_LOW, WATCH_NONE, Rows, gather, join, scatter
 from netwatch.flows.segments import ACK, FIN, NOT_CUT, SYN, Before, Segments, Sorted, cut_segments, idle_limit
 from netwatch.model.arrays import I32, I64, U8, U16, U32, Bool
 from netwatch.model.limits import LINGER_NS, RELEASE_PACKETS
 from netwatch.model.packets import NO_MAC, TCP, UDP, Packets
 from netwatch.model.records import ACTIVE, END, FORCED, IDLE, LACK
-
-Rows = NDArray[np.void]
 
 
 class Added(NamedTuple):
@@ -75,7 +72,7 @@ class FlowTable:
         tcp = packets.protocol == TCP
         flags = packets.tcp_flags[order]
         by_flow = Sorted(first, time[order], flags, keys.side[order], tcp[order])
-        state = self._index.rows[row[order[first]]]
+        state = gather(self._index.rows, row[order[first]])
         fins = ((state["flags"][:, 0] & FIN) | (state["flags"][:, 1] & FIN) << 1).astype(np.uint8)
         before = Before(state["token"] == FRESH, state["opened"], state["seen"], state["closed"], fins)
         cuts = cut_segments(by_flow, before)
@@ -101,13 +98,12 @@ class FlowTable:
 
     def sweep(self, now: int) -> None:
         """End the flows that are silent for too long at `now` (ns): any later packet would begin a new one."""
-        rows = self._index.live_rows()
-        state = self._index.rows[rows]
-        tcp = (state["word1"] >> np.uint64(24) & np.uint64(255)) == TCP
-        closed = state["closed"] != NEVER
-        limit = np.where(closed, LINGER_NS, idle_limit(tcp))
-        since = np.where(closed, state["closed"], state["seen"]).astype(np.float64)
-        over = since + limit < now
+        rows, state = self._index.live_rows(), self._index.rows
+        tcp = (state["word1"][rows] >> np.uint64(24) & np.uint64(255)) == TCP
+        closed_at = state["closed"][rows]
+        closed = closed_at != NEVER
+        since = np.where(closed, closed_at, state["seen"][rows]).astype(np.float64)
+        over = since + np.where(closed, LINGER_NS, idle_limit(tcp)) < now
         self._end(rows[over], np.where(closed[over], END, IDLE))
 
     def make_room(self) -> None:
@@ -132,16 +128,17 @@ class FlowTable:
         rows = self._index.live_rows()
         closed = self._index.rows["closed"][rows] != NEVER
         self._end(rows, np.where(closed, END, FORCED))
+        self._index.clear()
 
     def take(self) -> Rows:
         """Hand over the flows that ended since the last call (dtype FLOW, field reason set)."""
-        ended = np.concatenate(self._ended) if self._ended else np.zeros(0, FLOW)
+        ended = self._ended[0] if len(self._ended) == 1 else join(self._ended)
         self._ended = []
         return ended
 
     def _end(self, rows: I64, reason: I64) -> None:
         if len(rows):
-            ended = self._index.rows[rows]
+            ended = gather(self._index.rows, rows)
             ended["reason"] = reason
             self._ended.append(ended)
             self._index.remove(rows)
@@ -167,7 +164,7 @@ class FlowTable:
         count = len(start)
         head = by_flow.first[start]
         part = np.zeros(count, FLOW)
-        part[head] = state
+        scatter(part, head, state)
         flow = np.cumsum(head) - 1
         for field in ("word0", "word1", "wide"):
             part[field] = state[field][flow]
@@ -191,7 +188,7 @@ class FlowTable:
         fresh["interface"] = interface[lead][new]
         inspected = (packets.protocol[lead] == TCP) | (packets.protocol[lead] == UDP)
         fresh["watch"] = np.where(inspected[new] & packets.ports[lead][new], 0, WATCH_NONE)
-        part[new] = fresh
+        scatter(part, new, fresh)
         previous = np.roll(part["token"], 1)
         previous[head] = state["token"]
         active = cuts.cut == ACTIVE
@@ -270,14 +267,14 @@ class FlowTable:
         last[:-1] = head[1:]
         over = head & (cuts.cut != NOT_CUT)  # what stood in the row before this batch ended with the first packet
         if over.any():
-            ended = state[over[head]]
+            ended = gather(state, over[head])
             ended["reason"] = cuts.cut[over]
             self._ended.append(ended)
         if not last.all():
-            ended = part[~last]
+            ended = gather(part, ~last)
             ended["reason"] = cuts.cut[np.flatnonzero(~last) + 1]
             self._ended.append(ended)
-        self._index.rows[row[last]] = part[last]
+        scatter(self._index.rows, row[last], gather(part, last))
         return np.where(last, row, -1)
 
 

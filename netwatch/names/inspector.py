@@ -19,7 +19,8 @@ _NEAR: Final = 1 << 16  # a segment further from the stream's first byte than th
 class _Conversation:
     """What is known of one TCP flow.
 
-    talk: its protocol, once known.   dead: sides that are read no more.   asked: the last reading said `more`.
+    talk: its protocol, once known.   asked: the last reading said `more`.
+    dead: sides that are read no more; where the stream's start was not seen, its bytes stay: what they begin may follow.
     """
 
     __slots__ = ("asked", "dead", "packets", "streams", "talk")
@@ -188,7 +189,7 @@ class Inspector:
         conversation.streams = [None, None]
         conversation.dead = [False, False]
         conversation.streams[side] = (
-            before.restarted(seq, keep_data=False) if before is not None else Stream(self.anomalies, seq)
+            Stream(self.anomalies, seq) if before is None else before.restarted(seq, keep_data=before.before(seq) > 0)
         )
 
     def _read(
@@ -201,9 +202,13 @@ class Inspector:
         cut: bool,
         ports: Ports,
     ) -> Reading | None:
-        if conversation.dead[side]:
-            return None
         stream = conversation.streams[side]
+        if conversation.dead[side]:
+            if stream is None or not stream.before(seq):
+                if stream is not None and stream.takes(seq, len(payload)):
+                    stream.add(seq, payload)
+                return None
+            conversation.dead[side] = False
         if stream is None:
             near = first is not None and (seq - first) & 0xFFFF_FFFF < _NEAR
             stream = Stream(self.anomalies, first if near and first is not None else seq)
@@ -216,7 +221,7 @@ class Inspector:
             waits = bool(stream.pieces.held)
             return Reading(talk.protocol if talk is not None else None, more=True) if waits else None
         if talk is None:
-            talk = self._identify(conversation, side, ports)
+            talk = self._identify(conversation, side, ports, keep=first is None)
             if talk is None:
                 return None if conversation.dead[side] else Reading(more=not cut)
         reading = talk.feed(side, stream.pieces, ports)
@@ -225,8 +230,11 @@ class Inspector:
         return reading
 
     @staticmethod
-    def _identify(conversation: _Conversation, side: int, ports: Ports) -> Talk | None:
-        """Find the protocol that a side's first bytes begin; where none can, stop reading the side."""
+    def _identify(conversation: _Conversation, side: int, ports: Ports, *, keep: bool) -> Talk | None:
+        """Find the protocol that a side's first bytes begin; where none can, stop reading the side.
+
+        keep: what was read may turn out to be the second part of something.
+        """
         stream = conversation.streams[side]
         if stream is None:
             return None
@@ -240,5 +248,6 @@ class Inspector:
             undecided |= starts is None
         if not undecided:
             conversation.dead[side] = True
-            conversation.streams[side] = None
+            if not keep:
+                conversation.streams[side] = None
         return None

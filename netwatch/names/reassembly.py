@@ -126,6 +126,11 @@ class Stream:
         ahead = (self._sequence - sequence) & 0xFFFF_FFFF
         return ahead if ahead < 0x8000_0000 else 0
 
+    def takes(self, sequence: int, size: int) -> bool:
+        """Whether a segment of `size` bytes lies within the bytes that are kept."""
+        ahead = (sequence - self._sequence - self.pieces.start) & 0xFFFF_FFFF
+        return ahead + size <= self.pieces.limit
+
     def restarted(self, sequence: int, *, keep_data: bool) -> "Stream":
         """Return a stream that starts at another segment and holds the runs of this one that lie behind its start.
 

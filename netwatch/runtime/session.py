@@ -84,7 +84,8 @@ def replay(
                     emit(release)
                 if progress is not None:
                     _report(progress, sources)
-        emit(engine.finish())
+        for release in engine.finish():
+            emit(release)
         messages, partial = _state(sources, engine)
         messages += places.notices
         record = summary.record([source.capture for source in sources], engine.ledger(), places.databases, catalogue)

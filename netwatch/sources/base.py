@@ -109,12 +109,14 @@ class Source(ABC, Iterator[PacketBatch]):
         try:
             self._go_on()
             frames = next(self._frames)
+        except StopIteration:
+            raise
         except Damage as damage:
-            self._frames = iter(())
-            self._stopped = False
-            capture.complete = False
-            capture.problem = f"{capture.name}: {damage}; {_counted(capture.packets)}"
+            self._end(str(damage))
             raise StopIteration from None
+        except BaseException:  # KeyboardInterrupt while waiting: who catches it must not take this for the end
+            self._end("reading was interrupted")
+            raise
         count = len(frames.offset)
         first, last = int(frames.time.min()), int(frames.time.max())
         capture.first = first if capture.first is None else min(first, capture.first)
@@ -132,6 +134,12 @@ class Source(ABC, Iterator[PacketBatch]):
             frames.link_type,
             frames.interfaces,
         )
+
+    def _end(self, why: str) -> None:
+        self._frames = iter(())
+        self._stopped = False
+        self.capture.complete = False
+        self.capture.problem = f"{self.capture.name}: {why}; {_counted(self.capture.packets)}"
 
     def _go_on(self) -> None:
         if self._stopped:

@@ -109,11 +109,14 @@ class InputStream(ByteStream):
     def __init__(self, stdin: BinaryIO) -> None:
         try:
             number = stdin.fileno()
-        except (OSError, AttributeError, ValueError):
-            number = -1  # bytes in memory: all there is now
-        regular = number < 0 or stat.S_ISREG(os.fstat(number).st_mode)
-        super().__init__("-", None, live=not regular)
-        self._poll = None if regular else _poller(number)
+            about = os.fstat(number)
+        except (OSError, AttributeError, ValueError):  # bytes in memory: all there is now
+            super().__init__("-", None, live=False)
+            self._poll = None
+        else:
+            regular = stat.S_ISREG(about.st_mode)
+            super().__init__("-", about.st_size if regular else None, live=not regular)
+            self._poll = None if regular else _poller(number)
         # One system call a read: a full buffer is never waited for.
         self._read: Callable[[memoryview], int | None] = getattr(stdin, "readinto1", None) or stdin.readinto  # type: ignore[attr-defined]
 
