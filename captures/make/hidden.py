@@ -1,10 +1,7 @@
 """Make captures/hidden.pcapng: one laptop that hides what it asks and with whom it talks."""
 
-import os
-import subprocess
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from lab import HERE, LAPTOP_MAC, TOOLS, Lab, need, sh
 
 WIREGUARD, OPENVPN, OLD = "193.138.218.74", "185.159.157.10", "71.18.1.20"
@@ -21,6 +18,8 @@ OUTER = "cloudflare-ech.com"
 
 def ech_config(public_name: str) -> bytes:
     """Return an ECHConfigList of one X25519, HKDF-SHA256, AES-128-GCM key (RFC 9849 section 4)."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
     key = X25519PrivateKey.generate().public_key().public_bytes_raw()
     suite = bytes.fromhex("00010001")
     contents = b"\x2a" + bytes.fromhex("0020") + block(2, key) + block(2, suite)
@@ -41,9 +40,11 @@ def block(size: int, data: bytes) -> bytes:
 def wireguard(lab: Lab) -> None:
     """Join laptop and servers by WireGuard's program in user space; 10.8.0.1 is the far end."""
     keys = {end: sh("wg", "genkey").strip() for end in ("laptop", "servers")}
-    public = {end: subprocess.run(["wg", "pubkey"], input=key, capture_output=True, text=True, check=True).stdout.strip()
-              for end, key in keys.items()}  # fmt: skip
-    for end, other, device, address in (("servers", "laptop", "nwlabs", "10.8.0.1"), ("laptop", "servers", "nwlabc", "10.8.0.2")):
+    public = {end: sh("wg", "pubkey", stdin=key).strip() for end, key in keys.items()}
+    for end, other, device, address in (
+        ("servers", "laptop", "nwlabs", "10.8.0.1"),
+        ("laptop", "servers", "nwlabc", "10.8.0.2"),
+    ):
         lab.start(end, ["wireguard-go", "--foreground", device])
         lab.wait(f"/var/run/wireguard/{device}.sock")
         config = lab.folder / f"{device}.conf"
@@ -63,12 +64,23 @@ def openvpn(lab: Lab) -> None:
         ("laptop", "nwlabq", "10.9.0.2", "10.9.0.1", ["--tls-client", "--nobind", "--remote", OPENVPN]),
     ):
         certificate, key = lab.certificate(f"openvpn-{end}", [end])
-        lab.start(end, ["openvpn", "--dev", device, "--dev-type", "tun", "--proto", "udp", "--port", "1194",
-                        "--ifconfig", own, peer, "--ca", lab.ca, "--cert", certificate, "--key", key, *more])  # fmt: skip
+        lab.start(end, [
+            "openvpn", "--dev", device, "--dev-type", "tun", "--proto", "udp", "--port", "1194",
+            "--ifconfig", own, peer, "--ca", lab.ca, "--cert", certificate, "--key", key, *more,
+        ])  # fmt: skip
 
 
 def main(out: Path) -> None:
-    need({**TOOLS, "chromium": "chromium", "wireguard-go": "wireguard-go", "wg": "wireguard-tools", "openvpn": "openvpn", "editcap": "wireshark-common"})
+    need(
+        {
+            **TOOLS,
+            "chromium": "chromium",
+            "wireguard-go": "wireguard-go",
+            "wg": "wireguard-tools",
+            "openvpn": "openvpn",
+            "editcap": "wireshark-common",
+        }
+    )
     ech = ech_config(OUTER)
     records = [https_record(name, ech) for name in ("www.tiktok.com", "chat.example.org")]
     front = ["dns.google", "cloudflare-dns.com", "en.wikipedia.org", "log-sg.tiktokv.com"]
@@ -80,26 +92,37 @@ def main(out: Path) -> None:
         lab.front([OLD], *lab.certificate("old", ["mon.tiktokv.com"]))
         lab.plug_in("laptop", LAPTOP_MAC)
         lab.lease("laptop", "bo-latitude", "192.168.1.40")
-        old = lab.start("laptop", ["curl", "-sSk", "-o", "/dev/null", "--limit-rate", "4k", f"https://{OLD}/batch/40000"])
+        old = lab.start(
+            "laptop", ["curl", "-sSk", "-o", "/dev/null", "--limit-rate", "4k", f"https://{OLD}/batch/40000"]
+        )
         raw = lab.folder / "hidden.pcap"
         with lab.capture(raw):
             lab.lease("laptop", "bo-latitude", "192.168.1.40")
             # questions nobody on the path can read
             lab.dig("laptop", "+https", "@dns.google", "log-sg.tiktokv.com")
             lab.dig("laptop", "+tls", "@dns.google", "log-sg.tiktokv.com")
-            lab.curl("laptop", "https://en.wikipedia.org/wiki/3000", "--doh-url", "https://cloudflare-dns.com/dns-query", "--doh-insecure")
+            lab.curl(
+                "laptop",
+                "https://en.wikipedia.org/wiki/3000",
+                "--doh-url",
+                "https://cloudflare-dns.com/dns-query",
+                "--doh-insecure",
+            )
             # GREASE beside a true name; ECH with the key from plain DNS; ECH with the key from DNS over HTTPS
             lab.chromium("laptop", "https://en.wikipedia.org/wiki/4000")
             lab.chromium("laptop", "https://chat.example.org/")
             lab.chromium("laptop", "https://www.tiktok.com/", doh="https://cloudflare-dns.com/dns-query")
             # tunnels
             wireguard(lab)
-            lab.curl("laptop", "http://10.8.0.1:8080/20000")
+            inside = "log-sg.tiktokv.com:8080"
+            lab.curl("laptop", f"http://{inside}/20000", "--resolve", f"{inside}:10.8.0.1")
             openvpn(lab)
-            lab.curl("laptop", "http://10.9.0.1:8080/9000", "--retry", "5", "--retry-connrefused", "--connect-timeout", "4")
+            lab.curl(
+                "laptop", "http://10.9.0.1:8080/9000", "--retry", "5", "--retry-connrefused", "--connect-timeout", "4"
+            )
         lab.end(old)
         sh("editcap", "-F", "pcapng", str(raw), str(out))
-        os.chmod(out, 0o644)
+        out.chmod(0o644)
 
 
 if __name__ == "__main__":

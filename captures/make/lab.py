@@ -59,8 +59,9 @@ def need(tools: Mapping[str, str]) -> None:
         sys.exit("this capture cannot be made here; missing: " + ", ".join(missing))
 
 
-def sh(*argv: str) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+def sh(*argv: str, stdin: str = "") -> str:
+    """Run a command and return its output. Raises RuntimeError with what it said where it fails."""
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}")
     return done.stdout
@@ -205,7 +206,10 @@ class Lab:
                 lines.append(f"host-record={name},{value if isinstance(value, str) else ','.join(value)}\n")
         config = self.folder / "dnsmasq.conf"
         config.write_text("".join(lines) + "".join(f"{line}\n" for line in self.records))
-        self.start(ROUTER, ["dnsmasq", "--keep-in-foreground", f"--conf-file={config}", f"--log-facility={self.folder}/dns.log"])
+        self.start(
+            ROUTER,
+            ["dnsmasq", "--keep-in-foreground", f"--conf-file={config}", f"--log-facility={self.folder}/dns.log"],
+        )
 
     def _serve(self) -> None:
         certificate, key = self.certificate("site", list(self.names))
@@ -226,21 +230,33 @@ class Lab:
     def front(self, addresses: Sequence[str], certificate: str, key: str) -> None:
         """Serve TLS (h2, http/1.1) on port 443 of addresses."""
         listen = [f"--frontend={address},443" for address in addresses]
-        quiet = ["--no-ocsp", "--workers=1", "--errorlog-file=/dev/null", "--accesslog-file=/dev/null", "--conf=/dev/null"]
+        quiet = [
+            "--no-ocsp",
+            "--workers=1",
+            "--errorlog-file=/dev/null",
+            "--accesslog-file=/dev/null",
+            "--conf=/dev/null",
+        ]
         self.start(SERVERS, ["nghttpx", *quiet, *listen, "--backend=127.0.0.1,8080", key, certificate])
         time.sleep(0.5)
 
     # what scripts do
 
-    def run(self, namespace: str, argv: Sequence[str], *, timeout: float = 30, check: bool = True, stdin: bytes = b"") -> bytes:
+    def run(
+        self, namespace: str, argv: Sequence[str], *, timeout: float = 30, check: bool = True, stdin: bytes = b""
+    ) -> bytes:
         """Run a command in a namespace to its end and return its output."""
         where = ["ip", "netns", "exec", self._name(namespace), *argv]
         done = subprocess.run(where, input=stdin, capture_output=True, timeout=timeout, check=False)
         if check and done.returncode:
-            raise RuntimeError(f"{' '.join(argv)}: exit {done.returncode}: {done.stderr.decode(errors='replace')[-400:]}")
+            raise RuntimeError(
+                f"{' '.join(argv)}: exit {done.returncode}: {done.stderr.decode(errors='replace')[-400:]}"
+            )
         return done.stdout
 
-    def start(self, namespace: str, argv: Sequence[str], *, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+    def start(
+        self, namespace: str, argv: Sequence[str], *, stdout: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
         """Start a command in a namespace; it is ended with the lab at the latest."""
         where = ["ip", "netns", "exec", self._name(namespace), *argv]
         process = subprocess.Popen(
@@ -319,7 +335,11 @@ class Lab:
     # clients
 
     def curl(self, device: str, url: str, *options: str, check: bool = True) -> None:
-        self.run(device, ["curl", "-sS", "-o", "/dev/null", "--max-time", "20", "--cacert", self.ca, *options, url], check=check)
+        self.run(
+            device,
+            ["curl", "-sS", "-o", "/dev/null", "--max-time", "20", "--cacert", self.ca, *options, url],
+            check=check,
+        )
 
     def dig(self, device: str, *words: str) -> None:
         self.run(device, ["dig", "+tries=1", "+time=3", *words])
@@ -331,8 +351,9 @@ class Lab:
             state = {"dns_over_https": {"mode": "secure", "templates": doh}}
             (Path(profile) / "Local State").write_text(json.dumps(state))
         page = self.start(device, [
-            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-extensions",
+            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            "--disable-default-apps", "--disable-extensions",
             "--disable-domain-reliability", f"--user-data-dir={profile}", "--dump-dom",
             f"--ignore-certificate-errors-spki-list={self.key_hash(self.site)}", *flags, url,
         ])  # fmt: skip
@@ -340,7 +361,3 @@ class Lab:
             page.wait(seconds)
         except subprocess.TimeoutExpired:
             self.end(page)
-
-    def version(self, *argv: str) -> str:
-        lines = subprocess.run(argv, capture_output=True, text=True, check=False)
-        return (lines.stdout or lines.stderr).strip().partition("\n")[0]

@@ -27,7 +27,21 @@ def main(out: Path) -> None:
     need({**TOOLS, "chromium": "chromium", "avahi-daemon": "avahi-daemon"})
     with Lab(NAMES, tls=TLS, h3=QUIC) as lab:
         certificate, key = lab.certificate("wechat", ["wx.qq.com"])
-        lab.start("servers", ["openssl", "s_server", "-accept", "43.154.240.10:443", "-cert", certificate, "-key", key, "-www", "-quiet"])
+        lab.start(
+            "servers",
+            [
+                "openssl",
+                "s_server",
+                "-accept",
+                "43.154.240.10:443",
+                "-cert",
+                certificate,
+                "-key",
+                key,
+                "-www",
+                "-quiet",
+            ],
+        )
         lab.plug_in("phone", PHONE_MAC)
         lab.plug_in("laptop", LAPTOP_MAC)
         with lab.capture(out):
@@ -45,14 +59,25 @@ def main(out: Path) -> None:
             lab.run("phone", silent, stdin=b"")
             # the phone: WeChat by HTTP, by TLS with a name, and by TLS 1.2 without one
             lab.curl("phone", "http://szshort.weixin.qq.com/mmtls/600", "-A", "MicroMessenger Client", "-d", "x" * 400)
-            lab.run("phone", ["openssl", "s_client", "-connect", "wx.qq.com:443", "-servername", "wx.qq.com"], stdin=b"GET / HTTP/1.0\r\n\r\n")
-            lab.run("phone", ["openssl", "s_client", "-connect", "43.154.240.10:443", "-noservername", "-tls1_2"], stdin=b"GET / HTTP/1.0\r\n\r\n")
+            lab.run(
+                "phone",
+                ["openssl", "s_client", "-connect", "wx.qq.com:443", "-servername", "wx.qq.com"],
+                stdin=b"GET / HTTP/1.0\r\n\r\n",
+            )
+            lab.run(
+                "phone",
+                ["openssl", "s_client", "-connect", "43.154.240.10:443", "-noservername", "-tls1_2"],
+                stdin=b"GET / HTTP/1.0\r\n\r\n",
+            )
             lab.dig("phone", "mon.tiktokv.com", "HTTPS")
             # the laptop: ordinary hosts, the last by a browser over TCP and by QUIC from aioquic
             lab.curl("laptop", "https://github.com/7000")
             lab.dig("laptop", "+tcp", "www.debian.org", "AAAA")
             lab.chromium("laptop", "https://www.debian.org/6000")
-            lab.run("laptop", [sys.executable, str(HERE / "http3_client.py"), lab.ca, "upload.wikimedia.org", "/thumb/12000"])
+            lab.run(
+                "laptop",
+                [sys.executable, str(HERE / "http3_client.py"), lab.ca, "upload.wikimedia.org", "/thumb/12000"],
+            )
 
 
 if __name__ == "__main__":

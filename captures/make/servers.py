@@ -39,7 +39,7 @@ class Ask(asyncio.DatagramProtocol):
     def connection_made(self, transport: Any) -> None:
         transport.sendto(self.message)
 
-    def datagram_received(self, data: bytes, addr: Any) -> None:
+    def datagram_received(self, data: bytes, _: Any) -> None:
         if not self.answer.done():
             self.answer.set_result(data)
 
@@ -100,7 +100,11 @@ class Http3(QuicConnectionProtocol):
         for seen in self.http.handle_event(event):
             if isinstance(seen, HeadersReceived) and seen.stream_ended:
                 body = body_for(dict(seen.headers).get(b":path", b"/").decode())
-                headers = [(b":status", b"200"), (b"content-type", b"text/html"), (b"content-length", b"%d" % len(body))]
+                headers = [
+                    (b":status", b"200"),
+                    (b"content-type", b"text/html"),
+                    (b"content-length", b"%d" % len(body)),
+                ]
                 self.http.send_headers(seen.stream_id, headers)
                 self.http.send_data(seen.stream_id, body, end_stream=True)
                 self.transmit()

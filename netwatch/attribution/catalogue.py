@@ -2,15 +2,17 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from msgspec import DecodeError, Raw, Struct, json
 
-from netwatch.attribution.documents import Control, Documents, Investor
 from netwatch.attribution.normal import matchable, normal_form
 from netwatch.model.address import V6
 from netwatch.model.errors import DataError
 from netwatch.model.reading import Address
+
+if TYPE_CHECKING:
+    from netwatch.attribution.documents import Control, Documents, Investor
 
 T = TypeVar("T")
 
@@ -172,9 +174,11 @@ class Catalogue:
         return Counts(apps, len(self._owners), len(self._exact) + len(self._suffix))
 
     @property
-    def documents(self) -> Documents:
+    def documents(self) -> "Documents":
         """The files as they were read: sources, what apps collect, investors, proofs."""
         if self._documents is None:
+            from netwatch.attribution.documents import Documents
+
             self._documents = _decode(self._raw_documents, Documents)
         return self._documents
 
@@ -269,13 +273,13 @@ class Catalogue:
         self._ownership[key] = out
         return out
 
-    def regional(self, owner_id: str, day: str) -> list[Control]:
+    def regional(self, owner_id: str, day: str) -> "list[Control]":
         """Return the control rows of one region that are valid on a day: printed beside an answer, never instead."""
         company = self.documents.companies.get(owner_id)
         rows = company.control if company else ()
         return [row for row in rows if row.region != "*" and holds(row.since, row.until, day)]
 
-    def investors(self, owner_id: str, day: str) -> list[Investor]:
+    def investors(self, owner_id: str, day: str) -> "list[Investor]":
         """Return the minority stakes in an owner that are valid on a day."""
         company = self.documents.companies.get(owner_id)
         return [row for row in (company.investor if company else ()) if holds(row.since, row.until, day)]

@@ -5,17 +5,15 @@ from collections.abc import Iterator
 from msgspec import Raw, json
 
 from netwatch.attribution.catalogue import App, Compiled, Dated, Entry, NetworkRow, Networks, Owner
-from netwatch.attribution.documents import AppFile, Company, Documents, Endpoint, Network
+from netwatch.attribution.documents import AppFile, Company, Documents, Endpoint
 from netwatch.attribution.prefixes import flatten, parse_prefix
 from netwatch.model.address import V6
 
-MONTH = 7  # characters of `2026-11`
 
-
-def compile_documents(documents: Documents, name: str, digest: str = "") -> Compiled:
+def compile_documents(documents: Documents, version: str, digest: str = "") -> Compiled:
     """Build the form that answers questions. Rows are checked before: names are in normal form, prefixes are whole.
 
-    name: the version; digest: of the files.
+    version: of the data; digest: of the files.
 
     Of equal endpoints, prefixes and AS numbers the first app by id counts. An app's name below the infra name of
     another owner is at most `medium` (DESIGN section 5, rule 3).
@@ -30,7 +28,7 @@ def compile_documents(documents: Documents, name: str, digest: str = "") -> Comp
             if row.name not in table:
                 table[row.name] = Entry(place, row.role, _confidence(row, file, shared), row.operator)
     return Compiled(
-        version=name,
+        version=version,
         digest=digest,
         apps=[_app(path, file) for path, file in files],
         owners={company.id: _owner(company) for _, company in sorted(documents.companies.items())},
@@ -39,15 +37,6 @@ def compile_documents(documents: Documents, name: str, digest: str = "") -> Comp
         networks=Raw(json.encode(_networks([file for _, file in files]))),
         documents=Raw(json.encode(documents)),
     )
-
-
-def version(documents: Documents) -> str:
-    """Return the newest month in which a row was verified, as `2026.11`; `0` where no row says."""
-    rows: Iterator[Endpoint | Network] = (
-        row for _, file in documents.apps.values() for rows in (file.endpoint, file.network) for row in rows
-    )
-    newest = max((row.verified for row in rows if row.verified), default="0")
-    return newest[:MONTH].replace("-", ".")
 
 
 def parents_of(name: str) -> Iterator[str]:

@@ -1,11 +1,10 @@
 """The summary as a page that a person likes to read: apps by device, what could not be seen, the ledger."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, TextIO
 
 from netwatch.model.text import display
 
-WIDTH_WITHOUT_TERMINAL: Final = 110
 BLIND_TEXT: Final = {
     "ech": "the name is hidden by Encrypted ClientHello",
     "doh": "DNS over HTTPS: look-ups are hidden",
@@ -19,6 +18,11 @@ BLIND_TEXT: Final = {
     "undecryptable": "a QUIC hello that could not be opened",
 }
 UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
+HEAD: Final = ("App", "Owner → control", "Servers", "Sent", "Received", "Evidence, flows")
+WIDTHS: Final = (28, 26, 11, 8, 8, 44)
+RIGHT: Final = frozenset((3, 4))
+STYLES: Final = {"bold": "\x1b[1m", "dim": "\x1b[2m"}
+PLAIN: Final = "\x1b[0m"
 Row = dict[str, Any]
 
 
@@ -32,25 +36,55 @@ def size(count: int) -> str:
     )
 
 
-def print_summary(summary: dict[str, Any], out: TextIO, *, colour: bool) -> None:
-    """Print a summary record (DESIGN section 4) as tables."""
-    from rich.console import Console
-
-    width = None if out.isatty() else WIDTH_WITHOUT_TERMINAL
-    console = Console(
-        file=out, width=width, no_color=not colour, force_terminal=colour or None, highlight=False, markup=False,
-        emoji=False, soft_wrap=False,
-    )  # fmt: skip
+def print_summary(summary: Row, out: TextIO, *, colour: bool) -> None:
+    """Print a summary record (DESIGN section 4) as a page."""
+    page = Page(out, colour=colour)
     for line in _captures(summary):
-        console.print(line)
-    _apps(console, summary)
-    _blind(console, summary)
-    console.print()
+        page.line(line)
+    _apps(page, summary)
+    _blind(page, summary)
+    page.line()
     for line in _ledger(summary):
-        console.print(line)
+        page.line(line)
 
 
-def _captures(summary: dict[str, Any]) -> Iterator[str]:
+class Page:
+    """Lines on a terminal or in a file; style only where colour is wanted."""
+
+    def __init__(self, out: TextIO, *, colour: bool) -> None:
+        self._out = out
+        self._colour = colour
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Write one line in a style of STYLES."""
+        if self._colour and style:
+            text = f"{STYLES[style]}{text}{PLAIN}"
+        self._out.write(text.rstrip() + "\n")
+
+    def table(self, head: Sequence[str], rows: Sequence[tuple[Sequence[str], str]]) -> None:
+        """Write rows of cells in columns, each with a note below it where it has one."""
+        cells = [[_fit(cell, width) for cell, width in zip(row, WIDTHS, strict=True)] for row, _ in rows]
+        widths = [max(len(row[i]) for row in (head, *cells)) for i in range(len(head))]
+        self.line(_joined(head, widths), "dim")
+        for row, (_, note) in zip(cells, rows, strict=True):
+            self.line(_joined(row, widths))
+            if note:
+                self.line(f"      {note}", "dim")
+
+
+def _fit(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
+    fitted = (
+        text.rjust(width) if i in RIGHT else text.ljust(width)
+        for i, (text, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return "  " + "  ".join(fitted)
+
+
+def _captures(summary: Row) -> Iterator[str]:
     for capture in summary["captures"]:
         span = ""
         if capture["first"] is not None:
@@ -60,29 +94,28 @@ def _captures(summary: dict[str, Any]) -> Iterator[str]:
         yield f"{display(capture['name'])}: {capture['format']}, {capture['packets']:,} packets{span}{partial}"
 
 
-def _apps(console: Any, summary: dict[str, Any]) -> None:
-    from rich.table import Table
-
+def _apps(page: Page, summary: Row) -> None:
     if not summary["devices"]:
-        console.print("\nNo flow: nothing here talked over IP.")
+        page.line()
+        page.line("No flow: nothing here talked over IP.")
         return
     apps = {row["app_id"]: row for row in summary["apps"]}
     owners = {row["owner_id"]: row for row in summary["owners"]}
     for device in summary["devices"]:
-        console.print()
-        console.print(_heading(device), style="bold")
-        table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-        table.add_column("  App", no_wrap=True)
-        table.add_column("Owner → control", no_wrap=True)
-        table.add_column("Role")
-        table.add_column("Servers in")
-        table.add_column("Sent", justify="right", no_wrap=True)
-        table.add_column("Received", justify="right", no_wrap=True)
-        table.add_column("Flows", justify="right", no_wrap=True)
-        table.add_column("Evidence (flows)")
+        page.line()
+        page.line(_heading(device), "bold")
+        rows: list[tuple[Sequence[str], str]] = []
+        infra: list[str] = []
         for group in _groups(summary["cross"], device["device_id"]):
-            table.add_row(*_cells(group, apps, owners))
-        console.print(table)
+            app = apps.get(group[0]["app_id"])
+            if app is not None and app["app_kind"] == "infra":
+                infra.append(f"{display(app['app'])} {size(_total(group))}")
+            else:
+                rows.append((_cells(group, app, owners.get(group[0]["owner_id"])), _roles(group)))
+        if rows:
+            page.table(HEAD, rows)
+        if infra:
+            page.line(f"  Shared infrastructure, no app: {', '.join(infra)}", "dim")
 
 
 def _heading(device: Row) -> str:
@@ -106,54 +139,69 @@ def _total(rows: list[Row]) -> int:
     return sum(row["bytes_out"] + row["bytes_in"] for row in rows)
 
 
-def _cells(rows: list[Row], apps: dict[str, Row], owners: dict[str, Row]) -> list[str]:
-    app, owner = apps.get(rows[0]["app_id"]), owners.get(rows[0]["owner_id"])
-    flows = sum(row["flows"] for row in rows)
-    lookups = sum(row["lookups"] for row in rows)
+def _cells(rows: list[Row], app: Row | None, owner: Row | None) -> list[str]:
     if app is not None:
-        kind = app["app_kind"]
-        name = display(app["app"]) + (f" ({kind})" if kind != "app" else "")
+        kind = "" if app["app_kind"] == "app" else f" ({app['app_kind']})"
+        name = display(app["app"]) + kind
     else:
         name = f"({display(owner['owner'])} network)" if owner else "(not in the catalogue)"
-    evidence: dict[str, int] = {}
-    for row in rows:
-        for kind, count in row["evidence"].items():
-            evidence[kind] = evidence.get(kind, 0) + count
-    seen = ", ".join(f"{kind} {count}" for kind, count in sorted(evidence.items(), key=lambda item: -item[1]))
-    if not flows and lookups:
-        seen = f"looked up {lookups} times, no flow"
     countries = sorted({row["server_country"] for row in rows if row["server_country"]})
     return [
-        "  " + name,
+        name,
         f"{display(owner['owner'])} → {owner['control_country'] or '?'}" if owner else "",
-        ", ".join(dict.fromkeys(row["role"] for row in rows if row["role"])),
         " ".join(countries) or "-",
         size(sum(row["bytes_out"] for row in rows)),
         size(sum(row["bytes_in"] for row in rows)),
-        f"{flows:,}",
-        seen or "-",
+        _evidence(rows),
     ]
 
 
-def _blind(console: Any, summary: dict[str, Any]) -> None:
+def _evidence(rows: list[Row]) -> str:
+    flows = sum(row["flows"] for row in rows)
+    if not flows:
+        return f"looked up {sum(row['lookups'] for row in rows):,}x, no flow"
+    counts: dict[str, int] = {}
+    for row in rows:
+        for kind, count in row["evidence"].items():
+            counts[kind] = counts.get(kind, 0) + count
+    kinds = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    if not rows[0]["app_id"] and not rows[0]["owner_id"]:
+        return f"{flows:,} flows"
+    return ", ".join(f"{kind} {count:,}" for kind, count in kinds)
+
+
+def _roles(rows: list[Row]) -> str:
+    """Say for what the bytes were, where more is known than one thing."""
+    total = _total(rows)
+    share: dict[str, int] = {}
+    for row in rows:
+        if row["role"] and row["flows"]:
+            share[row["role"]] = share.get(row["role"], 0) + row["bytes_out"] + row["bytes_in"]
+    if not share or not total:
+        return ""
+    ordered = sorted(share.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{role} {count / total:.0%}" for role, count in ordered)
+
+
+def _blind(page: Page, summary: Row) -> None:
     coverage = summary["coverage"]
-    console.print()
+    page.line()
     if coverage["named_share"] is None:
-        console.print("Could not see: no flow left the local network.", style="bold")
+        page.line("Could not see: no flow left the local network.", "bold")
         return
-    console.print(
+    page.line(
         f"Could not see: {coverage['bytes'] - coverage['named_bytes']:,} of {coverage['bytes']:,} bytes to the outside "
         f"have no name ({coverage['named_share']:.1%} named)",
-        style="bold",
+        "bold",
     )
     for reason, row in sorted(coverage["by_blind"].items(), key=lambda item: (-item[1]["bytes"], item[0])):
-        console.print(f"  {reason:<18} {row['flows']:>6,} flows {size(row['bytes']):>9}  {BLIND_TEXT[reason]}")
-    console.print(
+        page.line(f"  {reason:<18} {row['flows']:>6,} flows {size(row['bytes']):>9}  {BLIND_TEXT[reason]}")
+    page.line(
         "  A name is what the client claimed; not seen is never not installed; a server's place is not its owner's."
     )
 
 
-def _ledger(summary: dict[str, Any]) -> Iterator[str]:
+def _ledger(summary: Row) -> Iterator[str]:
     ledger = summary["ledger"]
     states = ", ".join(f"{ledger[state]:,} {state}" for state in ("ok", "non_ip", "malformed", "truncated", "too_deep"))
     flows = f"{ledger['in_flows']:,} in {ledger['flows_created']:,} flows"

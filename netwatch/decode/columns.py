@@ -222,3 +222,12 @@ def split(rows: Rows, kinds: U8) -> Step:
     if len(present) == 1:
         return [(present[0], rows)] if present[0] else []
     return [(kind, rows[kinds == kind]) for kind in present if kind]
+
+
+def descend(c: Columns, rows: Rows, kinds: U8, name: str) -> Step:
+    """Enter a tunnel with the rows that have something in it, and sort them by the layer that comes next."""
+    inner = kinds != 0
+    rows, kinds = rows[inner], kinds[inner]
+    room = c.depth[rows] < TUNNEL_DEPTH
+    c.enter(rows, name)
+    return split(rows[room], kinds[room])

@@ -1,8 +1,10 @@
 """Who is who on the local side: device identifiers, the names that devices gave themselves, vendors."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netwatch.model.address import address, address_text
 from netwatch.model.arrays import I32, U8, U64, Bool
@@ -19,6 +21,7 @@ def names_a_device(mac: int) -> bool:
     return mac not in (NO_MAC, 0) and not mac & MULTICAST_BIT
 
 
+@lru_cache(maxsize=HOSTS)
 def device_id(mac: int, where: Address) -> str:
     """Return `mac:aa:bb:..` where a link-layer address is known, else `ip:..`."""
     if names_a_device(mac):
@@ -79,9 +82,19 @@ def distinct(*words: U64) -> tuple[I32, I32]:
     for i, word in enumerate(words[1:]):
         mixed ^= (word + np.uint64(i + 1)) * np.uint64(0x9E3779B97F4A7C15)
         mixed *= np.uint64(0xD6E8FEB86659FD93)
-    _, first, code = np.unique(mixed, return_index=True, return_inverse=True)
+    first, code = _grouped(np.argsort(mixed, kind="stable"), (mixed,))
     if any((word != word[first][code]).any() for word in words):
-        table = np.stack(words, axis=1)
-        _, first, code = np.unique(table, axis=0, return_index=True, return_inverse=True)
-        code = code.reshape(-1)
-    return first.astype(np.int32), code.astype(np.int32)
+        first, code = _grouped(np.lexsort(words), words)
+    return first, code
+
+
+def _grouped(order: NDArray[np.intp], words: Sequence[U64]) -> tuple[I32, I32]:
+    """Number the runs of equal rows in a sorted order; np.unique would do, but imports numpy.ma (10 ms)."""
+    new = np.zeros(len(order), bool)
+    new[:1] = True
+    for word in words:
+        by_order = word[order]
+        new[1:] |= by_order[1:] != by_order[:-1]
+    code = np.empty(len(order), np.int32)
+    code[order] = np.cumsum(new, dtype=np.int32) - 1
+    return order[new].astype(np.int32), code

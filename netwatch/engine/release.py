@@ -235,9 +235,8 @@ class Releaser:
                 day=day_of(int(rows["start"][i])),
             )
 
-        needed = np.unique(kind[plain]) if plain.any() else kind[:0]
         shared: dict[int, Judgement] = {}
-        for k in needed.tolist():
+        for k in sorted(set(kind[plain].tolist())):
             shared[k] = self._attributor.judge(facts(int(kinds[k]), None))
         out.plain(plain, kind, shared, rows, ends.protocol)
         for i in np.flatnonzero(~plain).tolist():

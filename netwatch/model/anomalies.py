@@ -21,6 +21,8 @@ ANOMALIES: Final[dict[str, str]] = {
     "tls_record_version": "a record's version does not begin with 3",
     "tls_record_type": "a record has a type that is not registered",
     "tls_record_length": "a record claims more than 18,432 bytes",
+    "tls_records": "more records of a side come before its hello or certificate than are read",
+    "tls_messages": "more handshake messages of a side come before its certificate than are read",
     "tls_message_too_long": "a handshake message claims more bytes than are read",
     "tls_extensions": "a hello has more extensions than are read",
     "tls_server_name_empty": "a hello asks for a host name of no bytes",
@@ -45,8 +47,8 @@ ANOMALIES: Final[dict[str, str]] = {
     "dns_name_too_long": "a name is longer than 255 bytes",
     "dns_records": "a message has more records than are read",
     "dns_address_length": "an address record has another length than an address",
+    "dns_tcp_passed": "a segment completes more messages than are read",
     "dns_svc_params": "a service binding has more parameters than are read",
-    "dns_tcp_length": "a length before a message is shorter than a header",
     # --- names: http ---
     "http_request_line": "a request line has no target",
     "http_head_too_long": "the head of a request is longer than is read",
@@ -60,6 +62,11 @@ ANOMALIES: Final[dict[str, str]] = {
     "dhcp_cookie": "a message without the magic cookie of DHCP",
     "dhcp_options": "a message has more options than are read",
     # --- attribution ---
+    "dns_answer_other_name": "an answer's address belongs to a name that was not asked for",
+    "dns_memory_evicted": "the memory of resolved addresses is full: its oldest was dropped",
+    "dns_names_evicted": "an address has more names than are remembered: its oldest was dropped",
+    "dns_ech_evicted": "the memory of names with ECH keys is full: its oldest was dropped",
+    "lookups_evicted": "too many questions wait for an answer: the oldest counts as unanswered",
     # --- sinks ---
     "devices_folded": "a flow or lookup of a device beyond those that a summary keeps apart",
 }

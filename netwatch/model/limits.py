@@ -18,6 +18,7 @@ TUNNEL_DEPTH: Final = 8  # P6: layers of encapsulation; deeper is counted too_de
 IPV6_EXTENSIONS: Final = 12  # P6
 FRAGMENTS: Final = 4_096  # datagrams whose first fragment is remembered
 FRAGMENT_AGE_NS: Final = 30 * 10**9  # as Linux ipfrag_time
+FRAGMENT_BYTES: Final = 8 * 1024 * 1024  # of UDP datagrams that are not whole yet, all together
 
 MAX_FLOWS: Final = 262_144  # M1: live flows; about 60 MiB
 IDLE_UDP_NS: Final = 60 * 10**9

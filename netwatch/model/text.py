@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from netwatch.model.limits import NAME_MAX
 
-MARK = "\N{HORIZONTAL ELLIPSIS}"  # stands for what was cut away; one cell
+MARK = "\u2026"  # an ellipsis stands for what was cut away; one cell
 
 # Printable by category and yet invisible or without a width: joiners, fillers, variation selectors, the blank braille.
 _INVISIBLE = frozenset(

@@ -128,7 +128,7 @@ class Cursor:
         return unpack_from(f">{len(raw) // 2}H", raw)
 
     def strings(self) -> list[bytes]:
-        """Read all that is left as strings behind 8-bit lengths."""
+        """Read all that is left as strings behind 8-bit lengths; each is a step."""
         data, at, end = self.data, self.at, self.end
         out: list[bytes] = []
         while at < end:
@@ -137,8 +137,10 @@ class Cursor:
                 raise ParseError("truncated", at)
             out.append(bytes(data[at + 1 : stop]))
             at = stop
+            self.budget.steps -= 1
+            if self.budget.steps < 0:
+                raise ParseError("step_budget_spent", at)
         self.at = at
-        self.step(len(out))
         return out
 
     def unpack(self, layout: Struct) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ def ike(payload: bytes, ports: Ports) -> bool:
         if payload == b"\xff":
             return True
         if payload[:4] != b"\0\0\0\0":
-            return len(payload) >= 24 and payload[:3] != b"\0\0\0" and IKE_NAT_PORT in ports
+            return len(payload) >= 24
         return _ike_header(payload[4:])
     return IKE_PORT in ports and _ike_header(payload)
 

@@ -9,7 +9,7 @@ from netwatch.model.errors import ParseError
 from netwatch.model.limits import DNS_POINTERS, DNS_RECORDS, STRING_MAX
 from netwatch.model.reading import Address, DeviceName, DnsAnswer, DnsMessage, DnsQuestion, Reading
 from netwatch.model.text import dns_text, wire_text
-from netwatch.names.cursor import Cursor
+from netwatch.names.cursor import Budget, Cursor
 from netwatch.names.dnswords import rcode_word, type_word
 from netwatch.names.reassembly import Assembler
 from netwatch.names.store import Store
@@ -24,6 +24,8 @@ CLASS_MASK: Final = 0x7FFF  # the top bit of mDNS says: flush the cache (RFC 676
 OPCODE_MASK: Final = 0x78  # of the third byte
 SVC_ECH: Final = 5  # RFC 9848: the parameter `ech`
 _WIRE_NAME_MAX: Final = 255
+_MESSAGE_STEPS: Final = 4  # a message over TCP costs as much as so many labels
+_BROKEN_MAX: Final = 16  # messages of a stream that may be broken: it is no DNS then
 _MESSAGE_MAX: Final = 65_535
 _HEADER: Final = Struct(">6H")
 _QUESTION: Final = Struct(">HH")  # type, class
@@ -71,9 +73,11 @@ class _Names:
                 jumps += 1
                 known = self._known.get(target)
                 if known is not None:
-                    labels += known[0]
-                    size += known[2]
-                    break
+                    cursor.step(len(labels) + jumps)
+                    cursor.at = behind
+                    if not labels:
+                        return known[0], known[1]
+                    return self._keep(first, [*labels, *known[0]], size + known[2])
                 if jumps > DNS_POINTERS:
                     raise ParseError("dns_pointer_chain", at)
                 at = lowest = target
@@ -89,13 +93,13 @@ class _Names:
             size += length + 1
             if size >= _WIRE_NAME_MAX:
                 break
-        if size >= _WIRE_NAME_MAX:
-            raise ParseError("dns_name_too_long", first)
         cursor.step(len(labels) + jumps)
         cursor.at = at if behind < 0 else behind
         return self._keep(first, labels, size)
 
     def _keep(self, first: int, labels: list[bytes], size: int) -> tuple[Labels, str]:
+        if size >= _WIRE_NAME_MAX:
+            raise ParseError("dns_name_too_long", first)
         known = tuple(labels), dns_text(labels), size
         self._known[first] = known
         return known[0], known[1]
@@ -186,6 +190,7 @@ def _reading(message: Cursor, ports: Ports, source: Address | None, anomalies: C
     read, device = parse_message(message, source if protocol == "mdns" else None)
     if message.budget.broken:
         anomalies.update(message.budget.broken)
+        message.budget.broken.clear()
     from_client = None if protocol == "mdns" and read.response else not read.response
     if message.data[2] & OPCODE_MASK:  # an update or a notice: no question is asked
         return Reading(protocol, from_client=from_client)
@@ -215,22 +220,26 @@ def starts(_head: bytes, ports: Ports) -> bool | None:
 class _DnsTalk:
     """Messages behind 16-bit lengths (RFC 7766 section 8)."""
 
-    __slots__ = ("_needed", "protocol")
+    __slots__ = ("_broken", "_needed", "protocol")
 
     def __init__(self) -> None:
         self.protocol = "dns"
         self._needed = [-1, -1]  # length of the message that is under way
+        self._broken = 0
 
     @property
     def size(self) -> int:
         return 256
 
     def feed(self, side: int, pieces: Assembler, ports: Ports) -> Reading | None:
-        """Raises ParseError as parse_message."""
+        """Read the whole messages; those of one segment share a budget, what is beyond it is passed over.
+
+        Raises ParseError: the rule that the last of _BROKEN_MAX messages broke.
+        """
         pieces.limit = 2 * (_MESSAGE_MAX + 2)
-        messages: list[DnsMessage] = []
-        from_client: bool | None = None
-        at, data = 0, pieces.data
+        budget = Budget()
+        readings: list[Reading] = []
+        at, data, passed = 0, pieces.data, False
         while True:
             if self._needed[side] < 0:
                 if len(data) < at + 2:
@@ -241,17 +250,28 @@ class _DnsTalk:
             if len(data) < at + needed:
                 break
             self._needed[side] = -1
-            if needed < _HEADER.size:
-                pieces.anomalies["dns_tcp_length"] += 1
-            else:
-                message = Cursor.over(bytes(data[at : at + needed]))
-                reading = _reading(message, ports, None, pieces.anomalies)
-                messages += reading.messages
-                from_client = reading.from_client
+            if budget.steps <= 0:
+                passed = True
+                at += needed
+                continue
+            try:
+                message = Cursor.over(bytes(data[at : at + needed]), budget=budget)
+                message.step(_MESSAGE_STEPS)
+                readings.append(_reading(message, ports, None, pieces.anomalies))
+            except ParseError as error:
+                self._broken += error.anomaly != "step_budget_spent"
+                if self._broken >= _BROKEN_MAX:
+                    raise
+                pieces.anomalies[error.anomaly] += 1
             at += needed
         pieces.drop(at)
+        if passed:
+            pieces.anomalies["dns_tcp_passed"] += 1
+        messages = tuple(message for reading in readings for message in reading.messages)
         more = bool(data) or self._needed[side] >= 0
-        return Reading(self.protocol, from_client=from_client, messages=tuple(messages), more=more)
+        return Reading(
+            self.protocol, from_client=readings[-1].from_client if readings else None, messages=messages, more=more
+        )
 
 
 def _talk(_ports: Ports) -> Talk:

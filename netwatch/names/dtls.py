@@ -16,6 +16,7 @@ from netwatch.names.tls import hello_reading
 HANDSHAKE: Final = 22
 SERVER_HELLO, HELLO_VERIFY_REQUEST = 2, 3
 _VERSIONS: Final = (b"\xfe\xff", b"\xfe\xfd", b"\x01\x00")
+_FRAGMENT_STEPS: Final = 8  # a fragment costs as much as so many steps of others
 _MESSAGES: Final = 4  # hellos under way: the first, that with the cookie, and a retry
 
 
@@ -64,7 +65,7 @@ def _records(datagram: Datagram, store: Store, anomalies: Counter[str]) -> Readi
         records.skip(11)
         record = records.block(2)
         while record.left >= 12:
-            record.step()
+            record.step(_FRAGMENT_STEPS)
             reading = _message(record, datagram, store, anomalies)
             if reading.hello is not None:
                 return reading

@@ -1,5 +1,6 @@
 """HTTP/1: the host that a request names (RFC 9112). HTTP/2 in clear text is handed on."""
 
+import re
 from typing import Final
 
 from netwatch.model.errors import ParseError
@@ -21,6 +22,7 @@ METHODS: Final = tuple(
 )
 RESPONSE: Final = b"HTTP/1."
 _STARTS: Final = (*METHODS, RESPONSE, PREFACE)
+_LONGEST: Final = max(map(len, _STARTS))
 
 
 def starts(head: bytes, _ports: Ports) -> bool | None:
@@ -32,44 +34,47 @@ def starts(head: bytes, _ports: Ports) -> bool | None:
     return False
 
 
-class _Head:
-    """The head of one request, read line by line; target is that of the request line."""
+_HOST_OR_END: Final = re.compile(rb"\n(?:host:([^\n]*)\n|\r?\n)", re.IGNORECASE)
 
-    __slots__ = ("at", "host", "seen", "target", "tunnel")
+
+class _Head:
+    """The head of one request; target is that of the request line."""
+
+    __slots__ = ("_at", "_seen", "done", "host", "target", "tunnel")
 
     def __init__(self) -> None:
-        self.at = 0  # start of the line that is not whole yet
-        self.seen = 0  # no line end stands before this offset and behind `at`
+        self._at = 0  # end of the last line that is whole
+        self._seen = 0  # no line ends between there and here
         self.target: bytes | None = None
         self.host: bytes | None = None
         self.tunnel = False  # CONNECT: a hello may follow
+        self.done = False
 
     def read(self, data: bytearray) -> bool:
         """Read whole lines up to the host; return whether nothing more is wanted.
 
         Raises ParseError: http_request_line, http_head_too_long.
         """
-        while True:
-            stop = data.find(b"\n", max(self.at, self.seen), HTTP_HEAD)
-            if stop < 0:
-                self.seen = len(data)
-                if len(data) >= HTTP_HEAD:
-                    raise ParseError("http_head_too_long", self.at)
-                return False
-            line = bytes(data[self.at : stop]).removesuffix(b"\r")
-            self.at = stop + 1
+        last = data.rfind(b"\n", self._seen, HTTP_HEAD)
+        self._seen = len(data)
+        if last >= 0:
             if self.target is None:
-                self._request_line(line)
-            elif not line:
+                self._at = data.find(b"\n")
+                self._request_line(bytes(data[: self._at]))
+            found = _HOST_OR_END.search(data, self._at, HTTP_HEAD)
+            if found is not None:
+                self.host = found[1].strip(b" \t\r") if found[1] is not None else self.host
+                self.done = True
                 return True
-            elif line[:5].lower() == b"host:":
-                self.host = line[5:].strip(b" \t")
-                return True
+            self._at = last
+        if len(data) >= HTTP_HEAD:
+            raise ParseError("http_head_too_long", self._at)
+        return False
 
     def _request_line(self, line: bytes) -> None:
-        words = line.split(b" ")
+        words = line.removesuffix(b"\r").split(b" ", 2)
         if len(words) < 2:
-            raise ParseError("http_request_line", self.at)
+            raise ParseError("http_request_line")
         self.target = words[1][:STRING_MAX]
         if words[0] == b"CONNECT":
             self.tunnel = True
@@ -103,7 +108,7 @@ class _HttpTalk:
     def size(self) -> int:
         return 1_024 + sum(side.size for side in self._http2.values())
 
-    def feed(self, side: int, pieces: Assembler, _ports: Ports) -> Reading | None:
+    def feed(self, side: int, pieces: Assembler, ports: Ports) -> Reading | None:
         """Raises ParseError: http_*, http2_*, truncated."""
         data = pieces.data
         if data.startswith(PREFACE[: len(data)]):
@@ -111,6 +116,8 @@ class _HttpTalk:
         if data.startswith(RESPONSE):
             return Reading(self.protocol, from_client=False)
         head = self._heads[side]
+        if head.done or starts(bytes(data[:_LONGEST]), ports) is False:
+            return None
         if not head.read(data):
             return Reading(self.protocol, from_client=True, more=True)
         if head.target is not None and head.target.startswith(b"/mmtls/"):

@@ -11,13 +11,17 @@ SAMPLE: Final = 16
 
 
 class QuicVersion(NamedTuple):
-    """salt: of the Initial secrets.   label: in front of key, iv, hp.   initial, retry: long packet types.
+    """How a version protects its Initials.
 
-    google: Google's own, with its own frame types.
+    salt: of the secrets.   key, iv, hp: what HKDF expands the client's secret with.
+    initial, retry: long packet types.
+    google: one of Google's own, with its own frame types.
     """
 
     salt: bytes
-    label: bytes
+    key: bytes
+    iv: bytes
+    hp: bytes
     initial: int
     retry: int
     google: bool = False
@@ -31,17 +35,23 @@ class Keys(NamedTuple):
     hp: bytes
 
 
-def _ietf(salt: str) -> QuicVersion:
-    return QuicVersion(bytes.fromhex(salt), b"tls13 quic ", initial=0, retry=3)
+def _info(label: bytes, size: int) -> bytes:
+    """Return what HKDF-Expand-Label hashes without a context (RFC 8446 section 7.1), for up to 32 bytes."""
+    label = b"tls13 " + label
+    return bytes((0, size, len(label))) + label + b"\0\x01"
 
 
-_V1: Final = _ietf("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")  # drafts 33 and 34 too
-_DRAFT_22: Final = _ietf("7fbcdb0e7c66bbe9193a96cd21519ebd7a02644a")
-_DRAFT_23: Final = _ietf("c3eef712c72ebb5a11a7d2432bb46365bef9f502")
-_DRAFT_29: Final = _ietf("afbfec289993d24c9e9786f19c6111e04390a899")
-_V2: Final = QuicVersion(
-    bytes.fromhex("0dede3def700a6db819381be6e269dcbf9bd2ed9"), b"tls13 quicv2 ", initial=1, retry=0
-)
+def _version(salt: str, prefix: bytes = b"quic ", initial: int = 0, retry: int = 3) -> QuicVersion:
+    key, iv, hp = _info(prefix + b"key", 16), _info(prefix + b"iv", 12), _info(prefix + b"hp", 16)
+    return QuicVersion(bytes.fromhex(salt), key, iv, hp, initial, retry)
+
+
+_CLIENT: Final = _info(b"client in", 32)
+_V1: Final = _version("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")  # drafts 33 and 34 too
+_DRAFT_22: Final = _version("7fbcdb0e7c66bbe9193a96cd21519ebd7a02644a")
+_DRAFT_23: Final = _version("c3eef712c72ebb5a11a7d2432bb46365bef9f502")
+_DRAFT_29: Final = _version("afbfec289993d24c9e9786f19c6111e04390a899")
+_V2: Final = _version("0dede3def700a6db819381be6e269dcbf9bd2ed9", b"quicv2 ", initial=1, retry=0)
 
 VERSIONS: Final[dict[int, QuicVersion]] = {
     0x0000_0001: _V1,
@@ -53,9 +63,9 @@ VERSIONS: Final[dict[int, QuicVersion]] = {
     0xFACE_B001: _DRAFT_22,  # mvfst
     0xFACE_B002: _DRAFT_23,
     0xFACE_B00E: _DRAFT_23,
-    0x5130_3530: _ietf("504574efd066fe2f9d945cfcdbd3a7f0d3b56b45")._replace(google=True),  # Q050
-    0x5430_3530: _ietf("7ff579e5acd072915580304c43a2367c60488310")._replace(google=True),  # T050
-    0x5430_3531: _ietf("7a4edef4e7ccee5fa4506c19124fc8ccda6e033d")._replace(google=True),  # T051
+    0x5130_3530: _version("504574efd066fe2f9d945cfcdbd3a7f0d3b56b45")._replace(google=True),  # Q050
+    0x5430_3530: _version("7ff579e5acd072915580304c43a2367c60488310")._replace(google=True),  # T050
+    0x5430_3531: _version("7a4edef4e7ccee5fa4506c19124fc8ccda6e033d")._replace(google=True),  # T051
 }
 
 
@@ -68,17 +78,12 @@ def derive(version: QuicVersion, dcid: bytes) -> Keys | None:
     """Return the client's keys for the destination id of its first Initial, None without `cryptography`."""
     if _cryptography() is None:
         return None
-    secret = _expand(digest(version.salt, dcid, "sha256"), b"tls13 client in", 32)
-    key, iv, hp = (
-        _expand(secret, version.label + part, size) for part, size in ((b"key", 16), (b"iv", 12), (b"hp", 16))
+    secret = digest(digest(version.salt, dcid, "sha256"), _CLIENT, "sha256")
+    return Keys(
+        digest(secret, version.key, "sha256")[:16],
+        int.from_bytes(digest(secret, version.iv, "sha256")[:12], "big"),
+        digest(secret, version.hp, "sha256")[:16],
     )
-    return Keys(key, int.from_bytes(iv, "big"), hp)
-
-
-def _expand(secret: bytes, label: bytes, size: int) -> bytes:
-    """HKDF-Expand-Label without a context (RFC 8446 section 7.1), for up to 32 bytes."""
-    info = bytes((0, size, len(label))) + label + b"\0\x01"
-    return digest(secret, info, "sha256")[:size]
 
 
 class _Tools(NamedTuple):

@@ -20,7 +20,7 @@ class _Conversation:
     """What is known of one TCP flow.
 
     talk: its protocol, once known.   asked: the last reading said `more`.
-    dead: sides that are read no more; where the stream's start was not seen, its bytes stay: what they begin may follow.
+    dead: sides that are read no more; where a stream's start was not seen, its bytes stay: that may still come.
     """
 
     __slots__ = ("asked", "dead", "packets", "streams", "talk")
@@ -174,8 +174,12 @@ class Inspector:
         return reading
 
     def _at_once(self, payload: bytes, ports: Ports) -> Reading | None:
-        """Read a hello with a name that is whole in one segment, the usual case, without any state."""
-        found = whole_hello(payload)
+        """Read a hello that is whole in one segment, and has a name or is broken, without any state: the usual case."""
+        try:
+            found = whole_hello(payload)
+        except ParseError as error:
+            self.anomalies[error.anomaly] += 1
+            return Reading(protocol_on(ports), from_client=True, done=True)
         if found is None or found[0].server_name is None:
             return None
         hello, body = found

@@ -9,7 +9,7 @@ from netwatch.model.limits import HELLO_MAX, QUIC_INITIALS, QUIC_RATE, QUIC_RATE
 from netwatch.model.reading import Reading
 from netwatch.model.text import wire_text
 from netwatch.names.buckets import Buckets
-from netwatch.names.cursor import Cursor
+from netwatch.names.cursor import Budget, Cursor
 from netwatch.names.gquic import parse_chlo, public_version
 from netwatch.names.hello import CLIENT_HELLO, parse_client_hello
 from netwatch.names.initial import Keys, QuicVersion, derive, open_initial, version_of
@@ -29,7 +29,6 @@ _ZEROS: Final = re.compile(rb"\0*")
 class Header(NamedTuple):
     """A long header. number_at: where the packet number stands, of Initials; end: where the next packet starts."""
 
-    version: int
     initial: bool
     dcid: bytes
     start: int
@@ -51,29 +50,25 @@ def _greased(version: int) -> bool:
     return version & 0x0F0F_0F0F == 0x0A0A_0A0A  # RFC 9000 section 15
 
 
-def parse_header(packet: Cursor, known: QuicVersion | None) -> Header:
+def parse_header(packet: Cursor, known: QuicVersion) -> Header:
     """Read a long header (RFC 9000 section 17.2; RFC 9369 section 3.2 for the types of version 2).
 
     Raises ParseError: truncated, quic_connection_id.
     """
     start = packet.at
-    first, version = packet.uint(1), packet.uint(4)
-    dcid = packet.block(1)
-    source = packet.block(1)
-    if known is None:
-        return Header(version, initial=False, dcid=dcid.rest(), start=start, number_at=packet.at, end=packet.end)
-    if dcid.left > _CID_MAX or source.left > _CID_MAX:
+    kind = packet.uint(1) >> 4 & 3
+    packet.skip(4)
+    dcid, source = packet.bytes_block(1), packet.bytes_block(1)
+    if len(dcid) > _CID_MAX or len(source) > _CID_MAX:
         raise ParseError("quic_connection_id", start + 5)
-    kind = first >> 4 & 3
     if kind == known.retry:
-        return Header(version, initial=False, dcid=dcid.rest(), start=start, number_at=packet.at, end=packet.end)
-    initial = kind == known.initial
-    if initial:
+        return Header(False, dcid, start, packet.at, packet.end)
+    if kind == known.initial:
         packet.skip(packet.varint())
     length = packet.varint()
     number_at = packet.at
     packet.skip(length)
-    return Header(version, initial, dcid.rest(), start, number_at, packet.at)
+    return Header(kind == known.initial, dcid, start, number_at, packet.at)
 
 
 class _Attempt:
@@ -129,17 +124,19 @@ class _Quic:
             self._store.put(datagram.flow, flow)
 
     def _packets(self, flow: _Flow, datagram: Datagram) -> Reading:
-        packets = Cursor.over(datagram.payload)
+        packets = Cursor.over(datagram.payload)  # its budget is that of the frames of all packets
         seen = 0
         while packets.left > 6 and packets.peek() & LONG and seen < _COALESCED:
             version = int.from_bytes(datagram.payload[packets.at + 1 : packets.at + 5], "big")
             known = version_of(version)
-            if version == 0 or known is None:
-                return Reading("quic", from_client=False if version == 0 else None)
+            if known is None:
+                if seen == 0:
+                    return Reading("quic", from_client=False if version == 0 else None)
+                break
             seen += 1
             header = parse_header(packets, known)
             if header.initial and self._is_client(flow, datagram):
-                reading = self._initial(flow, datagram, header, known)
+                reading = self._initial(flow, datagram, header, known, packets.budget)
                 if reading is not None:
                     return reading
         return self._other(flow, datagram)
@@ -158,7 +155,9 @@ class _Quic:
         source, destination = datagram.ports
         return not (source in (443, DOQ_PORT) and destination not in (443, DOQ_PORT))
 
-    def _initial(self, flow: _Flow, datagram: Datagram, header: Header, known: QuicVersion) -> Reading | None:
+    def _initial(
+        self, flow: _Flow, datagram: Datagram, header: Header, known: QuicVersion, budget: Budget
+    ) -> Reading | None:
         if flow.done or datagram.cut:
             return None
         attempt = flow.attempts.get(header.dcid)
@@ -174,27 +173,31 @@ class _Quic:
                 flow.done = True
                 return None
             attempt = _Attempt(keys, self._anomalies)
-            plain = open_initial(attempt.keys, datagram.payload, header.start, header.number_at, header.end)
+            plain = self._open(attempt, datagram, header)
             if plain is not None:
                 flow.attempts[header.dcid] = attempt
-            elif flow.attempts:  # after the server's first answer the id changes and the keys stay
-                attempt = next(iter(flow.attempts.values()))
-        if plain is None:
-            plain = open_initial(attempt.keys, datagram.payload, header.start, header.number_at, header.end)
-        if plain is None:
+            else:  # after the server's first answer the id changes and the keys stay
+                attempt = next(iter(flow.attempts.values()), None)
+        if plain is None and attempt is not None:
+            plain = self._open(attempt, datagram, header)
+        if plain is None or attempt is None:
             raise ParseError("quic_not_authentic", header.number_at)
         flow.client = datagram.side
         flow.waited = 0
-        return self._frames(flow, datagram, attempt, plain, known)
+        return self._frames(flow, datagram, attempt, Cursor.over(plain, budget=budget), known)
+
+    @staticmethod
+    def _open(attempt: _Attempt, datagram: Datagram, header: Header) -> bytes | None:
+        return open_initial(attempt.keys, datagram.payload, header.start, header.number_at, header.end)
 
     def _frames(
-        self, flow: _Flow, datagram: Datagram, attempt: _Attempt, plain: bytes, known: QuicVersion
+        self, flow: _Flow, datagram: Datagram, attempt: _Attempt, frames: Cursor, known: QuicVersion
     ) -> Reading | None:
-        if known.google and (name := parse_chlo(Cursor.over(plain))) is not None:
+        if known.google and (name := parse_chlo(frames.within(0, frames.end))) is not None:
             flow.done = True
             flow.attempts.clear()
             return Reading("quic", "quic_sni", (wire_text(name),), from_client=True, done=True)
-        read_crypto(Cursor.over(plain), attempt.crypto, google=known.google)
+        read_crypto(frames, attempt.crypto, google=known.google)
         message = attempt.crypto.data
         if len(message) < 4:
             return None
@@ -229,6 +232,7 @@ def read_crypto(frames: Cursor, crypto: Assembler, *, google: bool = False) -> N
             padding = _ZEROS.match(frames.data, frames.at, frames.end)
             frames.at = padding.end() if padding is not None else frames.at
         elif kind == crypto_type:
+            frames.step()  # it costs twice as much as others
             offset, length = frames.varint(), frames.varint()
             if offset + length > HELLO_MAX:
                 raise ParseError("quic_crypto_offset", frames.at)

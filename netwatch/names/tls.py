@@ -15,6 +15,8 @@ from netwatch.names.talk import Ports, StreamProtocol, Talk
 SERVER_HELLO, CERTIFICATE, SERVER_HELLO_DONE = 2, 11, 14
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA, HEARTBEAT = range(20, 25)
 RECORD_MAX: Final = 16_384 + 2_048  # RFC 5246 section 6.2.3
+_RECORDS: Final = 2_048  # P4: of one side; a hello of 2 kB is still read with one byte in each
+_MESSAGES: Final = 32  # P4: of one side; a server sends five or six
 TLS13: Final = 0x0304
 DOT_PORT: Final = 853
 
@@ -34,12 +36,13 @@ def starts(head: bytes, _ports: Ports) -> bool | None:
         length = head[3] << 8 | head[4]
         return 0 < length <= RECORD_MAX and (head[0] != HANDSHAKE or head[5] in (CLIENT_HELLO, SERVER_HELLO, 0))
     if head[0] & 0x80 and (len(head) < 3 or head[2] == CLIENT_HELLO):
-        if len(head) < 11:
+        if len(head) < _SSL2_HEADER:
             return None if head[3:5] in _SSL2_VERSIONS or len(head) < 5 else False
         return _is_ssl2(head)
     return False
 
 
+_SSL2_HEADER: Final = 11  # length, type, version, three lengths
 _SSL2_VERSIONS: Final = (b"\x00\x02", b"\x03\x00", b"\x03\x01", b"\x03\x02", b"\x03\x03")
 
 
@@ -56,15 +59,15 @@ class _Records:
     ended: a record came that is not plaintext handshake: nothing can be read behind it.
     """
 
-    __slots__ = ("at", "ended", "message")
+    __slots__ = ("at", "ended", "message", "messages", "records")
 
     def __init__(self) -> None:
-        self.at = 0
+        self.at = self.messages = self.records = 0
         self.ended = False
         self.message = bytearray()
 
     def read(self, data: bytearray) -> None:
-        """Take the whole records that are there. Raises ParseError: tls_record_*, tls_message_too_long."""
+        """Take the whole records that are there. Raises ParseError: tls_record_*, tls_records."""
         while not self.ended and len(data) >= self.at + 5:
             at = self.at
             kind, length = data[at], data[at + 3] << 8 | data[at + 4]
@@ -78,12 +81,15 @@ class _Records:
                 raise ParseError("tls_record_type", at)
             if self.ended or len(data) < at + 5 + length:
                 return
+            self.records += 1
+            if self.records > _RECORDS:
+                raise ParseError("tls_records", at)
             if kind == HANDSHAKE:
                 self.message += data[at + 5 : at + 5 + length]
             self.at = at + 5 + length
 
     def next_message(self) -> tuple[int, Cursor] | None:
-        """Return the type and body of the next whole message. Raises ParseError: tls_message_too_long."""
+        """Return the type and body of the next whole message. Raises ParseError: tls_message_too_long, tls_messages."""
         message = self.message
         if len(message) < 4:
             return None
@@ -92,6 +98,9 @@ class _Records:
             raise ParseError("tls_message_too_long", 1)
         if len(message) < 4 + length:
             return None
+        self.messages += 1
+        if self.messages > _MESSAGES:
+            raise ParseError("tls_messages")
         body = bytes(message[4 : 4 + length])
         kind = message[0]
         del message[: 4 + length]
@@ -117,12 +126,14 @@ class TlsTalk:
     def size(self) -> int:
         return OVERHEAD + sum(len(records.message) for records in self._records)
 
-    def feed(self, side: int, pieces: Assembler, _ports: Ports) -> Reading | None:
+    def feed(self, side: int, pieces: Assembler, ports: Ports) -> Reading | None:
         """Raises ParseError: truncated, tls_*, der_*, step_budget_spent."""
         data = pieces.data
         records = self._records[side]
         if records.at == 0 and data[0] & 0x80:
-            return self._ssl2(data)
+            version_2 = starts(bytes(data[:_SSL2_HEADER]), ports)
+            if version_2 is not False:
+                return self._ssl2(data) if version_2 else Reading(self.protocol, more=True)
         records.read(data)
         reading = None
         while (message := records.next_message()) is not None:

@@ -18,6 +18,7 @@ from netwatch.runtime.filtering import Filter
 from netwatch.runtime.signals import stoppable
 from netwatch.sinks import open_sink
 from netwatch.sinks.base import Sink
+from netwatch.sinks.encode import json_object
 from netwatch.sinks.summary import Summary
 from netwatch.sources import Source, merge, open_capture
 
@@ -35,9 +36,7 @@ class Result:
 
     def json(self) -> str:
         """Return the summary record as one line of ASCII JSON."""
-        import json
-
-        return json.dumps(self.summary, ensure_ascii=True, separators=(",", ":"))
+        return json_object(self.summary)
 
 
 def replay(

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from netwatch.model.errors import UsageError
+from netwatch.model.text import display
 from netwatch.sinks.base import Sink
-from netwatch.sinks.csv import open_csv
+from netwatch.sinks.csv import CSV, open_csv
 from netwatch.sinks.jsonl import JSONL, open_jsonl
 from netwatch.sinks.recording import Stream
 
@@ -17,8 +18,11 @@ SINKS: Final[dict[str, Callable[[Path, bool], Sink]]] = {
 }
 
 
+STREAMS: Final = {"csv": CSV, "jsonl": JSONL}  # what stdout can carry
+
+
 def open_sink(spec: str, *, grow: bool = False) -> Sink:
-    """Open what `-w` names: a path by its ending, `NAME:PATH` by the name, `-` for flow records on stdout as JSONL.
+    """Open what `-w` names: a path by its ending, `NAME:PATH` by the name, `-` for flow records on stdout as JSONL, `csv:-` as CSV.
 
     grow: the input may never end (`watch`, `replay -`): JSONL grows by whole lines.
     Raises UsageError for a format that does not exist, SinkError for a file that cannot be written.
@@ -26,12 +30,14 @@ def open_sink(spec: str, *, grow: bool = False) -> Sink:
     if spec == "-":
         return Stream(JSONL)
     name, colon, rest = spec.partition(":")
+    if rest == "-" and name in STREAMS:
+        return Stream(STREAMS[name])
     if colon and rest and name in SINKS:
         return SINKS[name](Path(rest), grow)
     path = Path(spec)
     opener = SINKS.get(path.suffix[1:].lower())
     if opener is None:
         known = " ".join(f".{ending}" for ending in SINKS)
-        what = f"no format has the ending {path.suffix}" if path.suffix else "the name has no ending"
-        raise UsageError(f"-w {spec}: {what}; there are {known}, NAME:PATH with such a name, and - for stdout")
+        what = f"no format has the ending {display(path.suffix)}" if path.suffix else "the name has no ending"
+        raise UsageError(f"-w {display(spec)}: {what}; there are {known}, NAME:PATH with such a name, and - for stdout")
     return opener(path, grow)

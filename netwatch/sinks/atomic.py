@@ -116,23 +116,23 @@ class GrowingFile:
             end = max(0, end - _TAIL)
         return 0
 
-    def write(self, data: bytes) -> int:
-        """Append whole lines in one write; return how many lines are on disk, fewer than given only after an error.
+    def write(self, data: bytes) -> tuple[int, OSError | None]:
+        """Append whole lines in one write; return how many of them are on disk, and what stopped the others.
 
-        Never raises: `error` says what stopped it. What was written of a line is cut off again.
+        What was written of a line is cut off again.
         """
-        self.error: OSError | None = None
+        stopped: OSError | None = None
         done = 0
         try:
             while done < len(data):
                 done += os.write(self._fd, data[done:] if done else data)
         except OSError as error:
-            self.error = error
+            stopped = error
             done = data.rfind(b"\n", 0, done) + 1
             with suppress(OSError):
                 os.ftruncate(self._fd, self._size + done)
         self._size += done
-        return data.count(b"\n", 0, done)
+        return data.count(b"\n", 0, done), stopped
 
     def sync(self) -> None:
         """Bring the lines to disk. Raises OSError."""

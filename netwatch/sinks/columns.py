@@ -1,7 +1,7 @@
 """Records as columns of Python values, in the order of the contract."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -113,18 +113,18 @@ def lookup_columns(lookups: Sequence[Lookup]) -> list[Column]:
 def dicts(columns: Sequence[Column]) -> list[dict[str, object]]:
     """Return each record as what its JSON line says: for tests and small uses."""
     fields: list[str] = []
-    parts: list[Iterator[tuple[object, ...]]] = []
+    parts: list[list[tuple[object, ...]]] = []
     for column in columns:
         match column:
             case Coded(names, codes, rows):
                 fields += names
-                parts.append(tuple(rows[code]) for code in codes.tolist())
+                parts.append([tuple(rows[code]) for code in codes.tolist()])
             case Listed(name, texts):
                 fields.append(name)
-                parts.append((json.loads(text),) for text in texts)
+                parts.append([(json.loads(text),) for text in texts])
             case Plain(name, values) | Free(name, values):
                 fields.append(name)
-                parts.append((value,) for value in values)
+                parts.append([(value,) for value in values])
     return [
         dict(zip(fields, (value for part in row for value in part), strict=True)) for row in zip(*parts, strict=True)
     ]

@@ -22,7 +22,7 @@ class Recording:
     def __init__(self, path: Path, rows: RowFormat, *, grow: bool = False) -> None:
         """Open all three, so that what cannot be written is known before anything is read. Raises SinkError."""
         lookups = path.with_name(f"{path.stem}.lookups{path.suffix or '.' + rows.name}")
-        self._path, self._rows = path, rows
+        self._path, self._rows, self._grow = path, rows, grow
         self._taken = [0, 0]  # records given so far: flows, lookups
         self._files: list[AtomicFile | GrowingFile] = []
         self._summary: AtomicFile | None = None
@@ -47,7 +47,7 @@ class Recording:
         if self._summary is None:
             return
         files = [self._summary, *reversed(self._files)]
-        at = self._summary.path
+        at = summary_at = self._summary.path
         try:
             self._summary.write(f"{json_object(summary)}\n".encode("ascii"))
             for file in files:
@@ -59,7 +59,8 @@ class Recording:
                     file.publish()
         except OSError as error:
             self.abort()
-            raise SinkError(f"{at}: {reason(error)}; {self._lost()} are not on disk") from error
+            lost = "the summary is" if self._grow and at == summary_at else f"{self._lost()} are"
+            raise SinkError(f"{at}: {reason(error)}; {lost} not on disk") from error
         self.abort()
 
     def abort(self) -> None:
@@ -80,11 +81,12 @@ class Recording:
             raise SinkError(f"{self._path}: given up before; {count} records are not on disk")
         file = self._files[index]
         if isinstance(file, GrowingFile):
-            lost = count - file.write(data)
-            if file.error is not None:
+            written, stopped = file.write(data)
+            self._taken[index] += written
+            if stopped is not None:
                 kind = ("flow", "lookup")[index]
-                text = f"{file.path}: {reason(file.error)}; {lost} {kind} records are not on disk"
-                raise SinkError(text) from file.error
+                text = f"{file.path}: {reason(stopped)}; {count - written} {kind} records are not on disk"
+                raise SinkError(text) from stopped
             return
         self._taken[index] += count
         try:
@@ -104,13 +106,15 @@ class Stream:
         """Take the stream to write to, stdout unless given."""
         self._rows = rows
         self._out: BinaryIO = sys.stdout.buffer if out is None else out
+        self._head = rows.flow_head
 
     def write(self, release: Release) -> None:
         """Write and flush. Raises BrokenPipeError where the reader has gone, SinkError for all else."""
         count = len(release.flows)
         try:
-            self._out.write(self._rows.flows(release.flows))
+            self._out.write(self._head + self._rows.flows(release.flows))
             self._out.flush()
+            self._head = b""
         except BrokenPipeError:
             raise
         except OSError as error:

@@ -10,7 +10,8 @@ from netwatch.model.arrays import I64
 from netwatch.model.ledger import Ledger
 from netwatch.model.limits import HOSTS, SUMMARY_CELLS
 from netwatch.model.records import BLIND, SCHEMA, FlowBatch, Label, Lookup, Release
-from netwatch.sinks.encode import time_text
+from netwatch.sinks.cells import DEVICE_AT, Cell, joined, split
+from netwatch.sinks.encode import time_text, time_texts
 
 CLEAR: Final = ("sni", "quic_sni", "http_host", "certificate", "dns_answer")  # kinds that name a flow for coverage
 KINDS: Final = (None, *CLEAR, "dns_answer_other", "dns_query", "network")  # in the order of DESIGN section 5
@@ -62,22 +63,6 @@ class _Class(NamedTuple):
     domicile: str | None
 
 
-class _Cell(NamedTuple):
-    """The finest sum that is kept; fields are indices, `named` whether the kind is of the flow's name."""
-
-    device: int
-    label: int
-    country: int
-    kind: int
-    named: int
-    in_coverage: int
-    blind: int
-
-
-# bits of a cell's fields in one int64, the last field lowest; indices fit because the tables are capped or of the data
-_BITS: Final = _Cell(device=17, label=24, country=11, kind=5, named=1, in_coverage=1, blind=4)
-
-
 class _Table(dict[Any, int]):
     """Values numbered in the order of their first use."""
 
@@ -96,14 +81,14 @@ class _Totals:
         self.first, self.last = np.iinfo(np.int64).max, np.iinfo(np.int64).min
         self.evidence: dict[int, int] = {}
 
-    def record(self, kinds: Sequence[str | None]) -> dict[str, object]:
+    def record(self, first: str, last: str, kinds: Sequence[str | None]) -> dict[str, object]:
         return {
             "flows": self.flows,
             "lookups": self.lookups,
             "bytes_out": self.bytes_out,
             "bytes_in": self.bytes_in,
-            "first": time_text(self.first),
-            "last": time_text(self.last),
+            "first": first,
+            "last": last,
             "evidence": {str(kinds[kind]): flows for kind, flows in sorted(self.evidence.items())},
         }
 
@@ -120,7 +105,7 @@ class Summary:
         self._kinds = _Table()
         for kind in KINDS:
             self._kinds[kind]
-        self._cells: dict[int, list[int]] = {}  # _Cell as one number -> flows, bytes out, bytes in, first, last
+        self._cells: dict[int, list[int]] = {}  # Cell as one number -> flows, bytes out, bytes in, first, last
         self._asked: dict[tuple[int, int], list[int]] = {}  # device, label -> lookups, first, last
         self._folded = 0
 
@@ -157,7 +142,7 @@ class Summary:
             batch.in_coverage,
             batch.blind,
         )
-        self._fold(_joined(fields), batch, devices[batch.device])
+        self._fold(joined(fields), batch, devices[batch.device])
 
     def _unnamed_kinds(self, batch: FlowBatch, kind: I64) -> None:
         """Fill in the kind of the best evidence where that is not of a name: an owner's network."""
@@ -184,9 +169,9 @@ class Summary:
         self._folded += int(np.count_nonzero(device == 0))
         for key, flows, out, back, first, last in columns:
             cell = self._cells.get(key)
-            if cell is None and len(self._cells) >= SUMMARY_CELLS and key >> _DEVICE_AT:
+            if cell is None and len(self._cells) >= SUMMARY_CELLS and key >> DEVICE_AT:
                 self._folded += flows
-                key &= (1 << _DEVICE_AT) - 1  # noqa: PLW2901 the same cell, of no device
+                key &= (1 << DEVICE_AT) - 1  # noqa: PLW2901 the same cell, of no device
                 cell = self._cells.get(key)
             if cell is None:
                 self._cells[key] = [flows, out, back, first, last]
@@ -239,6 +224,7 @@ class Summary:
         Flows and lookups of devices beyond the caps stand in one row with device_id null; the ledger counts them as
         the anomaly `devices_folded`.
         """
+        cells = [(split(key), sums) for key, sums in self._cells.items()]
         labels = list(self._labels)
         countries = list(self._countries)
         devices = list(self._devices)
@@ -272,12 +258,12 @@ class Summary:
         return {
             "schema": SCHEMA,
             "captures": [_capture(capture) for capture in captures],
-            "apps": self._rows(("app_id", "app", "app_kind", "owner_id", "owner", "control_country"), app),
-            "owners": self._rows(("owner_id", "owner", "control_country", "domicile"), owner),
-            "countries": self._rows(("server_country",), country),
-            "devices": self._rows(("device_id", "device_name", "device_vendor"), device),
+            "apps": self._rows(cells, ("app_id", "app", "app_kind", "owner_id", "owner", "control_country"), app),
+            "owners": self._rows(cells, ("owner_id", "owner", "control_country", "domicile"), owner),
+            "countries": self._rows(cells, ("server_country",), country),
+            "devices": self._rows(cells, ("device_id", "device_name", "device_vendor"), device),
             "cross": self._rows(
-                ("device_id", "app_id", "role", "owner_id", "control_country", "server_country"), cross
+                cells, ("device_id", "app_id", "role", "owner_id", "control_country", "server_country"), cross
             ),
             "coverage": self.coverage(),
             "ledger": whole,
@@ -320,19 +306,21 @@ class Summary:
             "by_blind": {BLIND[why]: {"flows": n, "bytes": size} for why, (n, size) in sorted(by_blind.items())},
         }
 
-    def _covered(self, device: int | None) -> Iterator[tuple[_Cell, int, int]]:
+    def _covered(self, device: int | None) -> Iterator[tuple[Cell, int, int]]:
         for key, (flows, out, back, _, _) in self._cells.items():
-            cell = _split(key)
+            cell = split(key)
             if cell.in_coverage and device in {None, cell.device}:
                 yield cell, flows, out + back
 
     def _rows(
-        self, names: tuple[str, ...], identity: Callable[[int, int, int | None], Identity | None]
+        self,
+        cells: Sequence[tuple[Cell, list[int]]],
+        names: tuple[str, ...],
+        identity: Callable[[int, int, int | None], Identity | None],
     ) -> list[dict[str, object]]:
         """Return the rows of one array: bytes both ways, falling, then by what the row is of, null last."""
         rows: dict[Identity, _Totals] = {}
-        for key, (flows, out, back, first, last) in self._cells.items():
-            cell = _split(key)
+        for cell, (flows, out, back, first, last) in cells:
             of = identity(cell.device, cell.label, cell.country)
             if of is None:
                 continue
@@ -347,29 +335,13 @@ class Summary:
             if of is not None:
                 _row(rows, of, first, last).lookups += lookups
         kinds = list(self._kinds)
+        ranked = sorted(rows.items(), key=_rank)
+        firsts = time_texts(np.array([row.first for _, row in ranked], np.int64))
+        lasts = time_texts(np.array([row.last for _, row in ranked], np.int64))
         return [
-            {**dict(zip(names, of, strict=True)), **row.record(kinds)} for of, row in sorted(rows.items(), key=_rank)
+            {**dict(zip(names, of, strict=True)), **row.record(first, last, kinds)}
+            for (of, row), first, last in zip(ranked, firsts, lasts, strict=True)
         ]
-
-
-_DEVICE_AT: Final = sum(_BITS[1:])
-
-
-def _joined(fields: Sequence[NDArray[Any]]) -> I64:
-    """Put the columns of a _Cell, in its order, into one number for each row."""
-    keys: Any = 0
-    for bits, column in zip(_BITS, fields, strict=True):
-        keys = keys << bits | column
-    joined: I64 = keys
-    return joined
-
-
-def _split(key: int) -> _Cell:
-    parts = []
-    for bits in reversed(_BITS):
-        parts.append(key & ((1 << bits) - 1))
-        key >>= bits
-    return _Cell(*reversed(parts))
 
 
 def _used(codes: NDArray[np.integer[Any]]) -> list[int]:

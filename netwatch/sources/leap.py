@@ -117,7 +117,7 @@ def follow(raw: mmap, data: U8, places: I64, end: int, chain: Chain) -> tuple[I6
             index += 1
             if at == stop:
                 break
-            dropped += 1
+            dropped += index < len(places)
     if index < len(places):
         pieces.append(paths.starts[paths.first[index] :])
         at = int(paths.landing[-1])

@@ -1,5 +1,5 @@
 import builtins
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ from netwatch.names.inspector import Inspector
 
 HELLO = client_hello(b"quic.example.org", alpn=(b"h3",), versions=(0x0304,))
 CUTS = (0, 40, 90, len(HELLO))
-PARTS = [crypto(start, HELLO[start:end]) for start, end in zip(CUTS, CUTS[1:], strict=False)]
+PARTS = [crypto(start, HELLO[start:end]) for start, end in pairwise(CUTS)]
 ACK = b"\x02\x05\x00\x01\x00\x02\x03"
 
 
@@ -82,6 +82,14 @@ def test_coalesced_packets_and_what_follows_them() -> None:
     assert names([send(Inspector(), datagram)]) == ["quic.example.org"]
 
 
+def test_garbage_behind_a_packet_ends_nothing() -> None:
+    inspector = Inspector()
+    reading = send(inspector, initial(PARTS[0]) + b"\xff" * 40)
+    assert reading is not None
+    assert reading.more
+    assert names([send(inspector, initial(PARTS[1] + PARTS[2], number=1))]) == ["quic.example.org"]
+
+
 def test_after_a_retry_the_keys_come_from_the_new_id() -> None:
     inspector = Inspector()
     packets = [
@@ -138,7 +146,7 @@ def test_a_cut_datagram_is_quic_without_a_name() -> None:
         (crypto(0, HELLO, lie=9_000), "truncated"),
         (b"\x08\x00hello", "quic_frame"),
         (crypto(0, b"\x02\0\0\x01x"), "quic_no_hello"),
-        (b"\x02\x00\x00" + varint(2**60) + b"\x00" * 20, "truncated"),
+        (b"\x02\x00\x00" + varint(2**60) + b"\x00" * 20, "step_budget_spent"),
         (crypto(0, b"\x01\xff\xff\xff"), "tls_message_too_long"),
     ],
 )

@@ -265,3 +265,34 @@ def test_p1_bytes_changed_in_a_hello_are_never_a_bug(noise: bytes, at: int, piec
     for start, end in zip([0, *cuts], [*cuts, len(message)], strict=True):
         send(inspector, CLIENT, 1 + start, message[start:end])
     assert not inspector.anomalies["parser_bug"]
+
+
+def test_a_broken_hello_is_tls_without_a_name() -> None:
+    inspector = Inspector()
+    message = bytearray(HELLO)
+    message[43] = 255  # the length of the session id
+    assert send(inspector, CLIENT, 1, bytes(message)) == Reading("tls", from_client=True, done=True)
+    assert inspector.anomalies == {"truncated": 1}
+
+
+@pytest.mark.parametrize(
+    ("wire", "anomaly"),
+    [
+        (records(b"\x02\0\x40\0" + bytes(3_000), size=1), "tls_records"),
+        (b"\x16\x03\x03\x04\0" + b"\x02\0\0\x26" + bytes(38) + b"\x04\0\0\0" * 246 + b"\0\0", "tls_messages"),
+        (records(server_hello()) + b"\x63\x03\x03\0\x05hello", "tls_record_type"),
+        (records(server_hello()) + b"\x16\x02\x03\0\x05hello", "tls_record_version"),
+        (b"\x16\x03\x03\0\x04\x0b\xff\xff\xff" + records(server_hello()), "tls_message_too_long"),
+    ],
+)
+def test_p4_what_a_server_sends_is_bounded(wire: bytes, anomaly: str) -> None:
+    inspector, out = serve(wire)
+    assert names(out) == []
+    assert inspector.anomalies == {anomaly: 1}
+
+
+@given(st.binary(min_size=1, max_size=20))
+def test_p1_any_first_bytes_of_a_server_are_never_a_bug(answer: bytes) -> None:
+    for end in (1, len(answer)):
+        inspector, _ = serve(answer[:end])
+        assert not inspector.anomalies["parser_bug"]

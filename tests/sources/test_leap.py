@@ -63,7 +63,7 @@ payloads = st.lists(
     st.one_of(
         st.binary(max_size=40),
         st.integers(0, 6).map(lambda count: FAKE * count),
-        st.integers(0, 6).map(lambda count: (pack("<IIII", SECONDS, 5, 7, 7) * count)),
+        st.integers(0, 6).map(lambda count: pack("<IIII", SECONDS, 5, 7, 7) * count),
         st.just(pack("<IIII", SECONDS, 5, 2**32 - 1, 2**32 - 1)),
     ),
     min_size=1,

@@ -12,7 +12,7 @@ from netwatch.model.address import address_text, from_bytes
 from netwatch.model.limits import INSPECT_PACKETS
 from netwatch.model.reading import Reading
 from netwatch.names.inspector import Inspector
-from netwatch.names.select import ALWAYS, wanted
+from netwatch.names.select import wanted
 
 ETHERNET, NULL, RAW, SLL, SLL2 = 1, 0, 101, 113, 276
 READ_LINKS = (ETHERNET, NULL, RAW, SLL, SLL2, 12, 14, 228, 229)
@@ -143,7 +143,7 @@ def drive(path: Path, inspector: Inspector | None = None) -> list[Seen]:
             continue
         flow[1] += 1
         mark = mark_of(packet)
-        if not (mark or flow[2] or (flow[1] <= INSPECT_PACKETS and not flow[3])):
+        if flow[3] or not (mark or flow[2] or flow[1] <= INSPECT_PACKETS):
             continue
         ports = packet.source[1], packet.target[1]
         if packet.protocol == 6:
@@ -158,8 +158,6 @@ def drive(path: Path, inspector: Inspector | None = None) -> list[Seen]:
             flow[2], flow[3] = reading.more, flow[3] or reading.done
             source, target = ((address_text(end[0]), end[1]) for end in (packet.source, packet.target))
             out.append(Seen(source, target, packet.protocol, number, reading))
-        elif mark != ALWAYS:
-            flow[2] = False
     return out
 
 

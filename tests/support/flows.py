@@ -1,7 +1,7 @@
 """Builders of what leaves the engine: finished flows as columns, lookups."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
@@ -9,7 +9,19 @@ import numpy as np
 
 from netwatch.model.address import from_bytes, halves
 from netwatch.model.reading import Address
-from netwatch.model.records import BLIND, END_REASONS, Device, Evidence, FlowBatch, Label, Lookup, Place, Release, Talk
+from netwatch.model.records import (
+    BLIND,
+    END_REASONS,
+    Device,
+    Evidence,
+    FlowBatch,
+    Label,
+    Lookup,
+    LookupAnswer,
+    Place,
+    Release,
+    Talk,
+)
 
 SECOND = 10**9
 T0 = 1_764_013_862 * SECOND  # 2025-11-24T19:51:02Z
@@ -20,6 +32,8 @@ TIKTOK = Label(
 )
 SINGAPORE = Place("SG", "SG", 138699, "TIKTOK PTE. LTD.", False)
 HELLO = Talk("tls", "h2,http/1.1", "1.3", "t13d1516h2_8daaf6152771_02713d6af862", None)
+PLAIN_DEVICE = Device("ip:192.168.1.23", None, None)
+NO_TALK, NO_LABEL, NO_PLACE = Talk(), Label(), Place()
 RULE = "signatures/bytedance/tiktok.toml#tiktokv.com"
 
 
@@ -42,12 +56,12 @@ class Flow:
     flags: tuple[int | None, int | None] = (None, None)
     end_reason: str = "idle"
     blind: str | None = None
-    device: Device = Device("ip:192.168.1.23", None, None)
+    device: Device = PLAIN_DEVICE
     tunnel: str | None = None
     interface: str | None = None
-    talk: Talk = Talk()
-    label: Label = Label()
-    place: Place = Place()
+    talk: Talk = NO_TALK
+    label: Label = NO_LABEL
+    place: Place = NO_PLACE
     evidence: tuple[Evidence, ...] = ()
     in_coverage: bool = True
 
@@ -160,11 +174,9 @@ class Question:
     rcode: str | None = "NOERROR"
     answers: tuple[tuple[str, str, str, int], ...] = (("log-sg.tiktokv.com", "A", "203.0.113.7", 60),)
     blocked: bool = False
-    label: Label = field(default=TIKTOK)
+    label: Label = TIKTOK
 
     def build(self) -> Lookup:
-        from netwatch.model.records import LookupAnswer
-
         return Lookup(
             self.time,
             self.packet,
