@@ -30,11 +30,6 @@ def by_ethertype(rows: Rows, types: I64) -> Step:
     return split(rows, BY_ETHERTYPE[types])
 
 
-def known(types: I64) -> Bool:
-    """Tell which Ethernet types lead to a layer that is read."""
-    return BY_ETHERTYPE[types] != END
-
-
 def ethernet(c: Columns, rows: Rows) -> Step:
     """Decode the Ethernet header of each row (IEEE 802.3 clause 3). Malformed: eth_truncated."""
     rows = c.whole(rows, HEADER, "eth_truncated")
@@ -91,12 +86,19 @@ def vntag(c: Columns, rows: Rows) -> Step:
 
 
 def cisco_meta(c: Columns, rows: Rows) -> Step:
-    """Step over the Cisco metadata of each row: version, length in words of the options. Malformed: cmd_truncated."""
-    return _tagged(c, c.whole(c.deeper(rows), 8, "cmd_truncated"), 8)
+    """Step over the Cisco metadata of each row (version 1, length 1, options, group tag). Malformed: cmd_truncated.
+
+    The Ethernet type stands behind it, or before it where GRE carries it.
+    """
+    rows = c.whole(c.deeper(rows), 8, "cmd_truncated")
+    behind = c.u16(rows) == 0x0101
+    before, types = rows[~behind], c.u16(rows[~behind])
+    c.skip(before, 8)
+    return _tagged(c, rows[behind], 8) + by_ethertype(before, types)
 
 
 def pbb(c: Columns, rows: Rows) -> Step:
-    """Step over the service tag of each row (IEEE 802.1ah): a whole Ethernet frame follows. Malformed: pbb_truncated."""
+    """Step over the service tag of each row (IEEE 802.1ah): an Ethernet frame follows. Malformed: pbb_truncated."""
     rows = c.whole(c.deeper(rows), 4, "pbb_truncated")
     c.skip(rows, 4)
     return [(ETHERNET, rows)]
@@ -144,8 +146,8 @@ def mpls(c: Columns, rows: Rows) -> Step:
 
 def _is_ethernet(c: Columns, rows: Rows, skip: int) -> Bool:
     """Tell which rows have an Ethernet header of a known type, `skip` bytes in."""
-    out = c.at[rows] + skip + HEADER <= c.end[rows]
-    out[out] = known(c.u16(rows[out], skip + 12))
+    out: Bool = c.at[rows] + skip + HEADER <= c.end[rows]
+    out[out] = BY_ETHERTYPE[c.u16(rows[out], skip + 12)] != END
     return out
 
 

@@ -77,7 +77,7 @@ class Datagram:
 
     def clear(self) -> None:
         """Forget the bytes; what still comes of this datagram is not wanted."""
-        self.dead = True
+        self.dead, self.total = True, -1
         self.bytes, self.have = np.zeros(0, np.uint8), np.zeros(0, np.bool_)
 
 
@@ -156,8 +156,7 @@ class Fragments:
         rest = zip(*(column[rows].tolist() for column in places), strict=True)
         times = time[rows].tolist()
         return [
-            Part(row, key, when, *place)
-            for row, key, when, place in zip(rows.tolist(), keys, times, rest, strict=True)
+            Part(row, key, when, *place) for row, key, when, place in zip(rows.tolist(), keys, times, rest, strict=True)
         ]
 
     def _remember(self, key: Key, first: First) -> None:
@@ -177,31 +176,34 @@ class Fragments:
             self._make_room()
         if datagram.dead:
             return None
-        at = max(part.at - UDP_HEADER, 0)
-        end = at + part.length
-        piece = data[part.payload : part.payload + part.length]
         before = datagram.size
-        problem = None
-        if end > DATAGRAM_MAX - UDP_HEADER:
-            problem = "frag_too_long"
-        elif (part.last and datagram.total not in (-1, end)) or not datagram.add(at, piece):
-            problem = "frag_overlap"
-        if problem is not None:
+        problem = self._add(datagram, part, data)
+        if problem:
             self.anomalies[problem] += 1
-        if problem is not None or part.cut:
+        if problem or part.cut:
             datagram.clear()
         self._bytes += datagram.size - before
-        if datagram.dead:
-            return None
-        datagram.first |= part.at == 0
-        if part.last:
-            datagram.total = end
         if datagram.first and datagram.count == datagram.total:
             whole = datagram.bytes[: datagram.total].tobytes()
             self._forget(part.key)
             return whole
         self._make_room()
         return None
+
+    @staticmethod
+    def _add(datagram: Datagram, part: Part, data: U8) -> str:
+        """Add a part to its datagram; return the rule that it breaks, or nothing."""
+        at = max(part.at - UDP_HEADER, 0)
+        end = at + part.length
+        if end > DATAGRAM_MAX - UDP_HEADER:
+            return "frag_too_long"
+        if part.last:
+            if datagram.total not in (-1, end):
+                return "frag_overlap"
+            datagram.total = end
+        datagram.first |= part.at == 0
+        fits = datagram.add(at, data[part.payload : part.payload + part.length])
+        return "" if fits else "frag_overlap"
 
     def _forget(self, key: Key) -> None:
         self._bytes -= self._datagrams.pop(key).size

@@ -11,7 +11,19 @@ import numpy as np
 from netwatch.decode.bytesview import Rows
 from netwatch.decode.columns import Columns, Step, descend, split
 from netwatch.decode.ethernet import kinds_of_nibble
-from netwatch.decode.layers import BY_ETHERTYPE, END, ERSPAN2, ERSPAN3, ETHERNET, IPV4, IPV6, MPLS, PPP, WCCP, WLAN, table
+from netwatch.decode.layers import (
+    BY_ETHERTYPE,
+    END,
+    ERSPAN2,
+    ERSPAN3,
+    ETHERNET,
+    IPV4,
+    IPV6,
+    MPLS,
+    WCCP,
+    WLAN,
+    table,
+)
 from netwatch.model.arrays import I64
 
 _CHECKSUM, _ROUTING, _KEY, _SEQUENCE, _ACK = 0x8000, 0x4000, 0x2000, 0x1000, 0x0080

@@ -48,7 +48,7 @@ def _wlan(c: Columns, rows: Rows, *, swapped: bool, padded: bool) -> Step:
     _addresses(c, rows, flags)
     aggregate = quality.copy()
     aggregate[quality] = c.u8(rows[quality], tail[quality]) & 0x80 != 0
-    first = c.u8(rows, 22) & 0x0F == 0  # a later fragment of a frame has no LLC header
+    first = c.u8(rows, 23 if swapped else 22) & 0x0F == 0  # a later fragment of a frame has no LLC header
     c.skip(rows, size + np.where(aggregate, 14, 0))
     return [(LLC, rows[first])]
 

@@ -31,20 +31,21 @@ DNS_TRANSPORTS = {5353: "mdns", 5355: "llmnr"}
 class Talked:
     """What the payloads of one flow told; kept until its record leaves."""
 
-    __slots__ = ("cut", "hello", "hint", "protocol", "sightings")
+    __slots__ = ("hello", "hint", "protocol", "sightings", "undecryptable")
 
     def __init__(self) -> None:
         self.sightings: list[Sighting] = []
         self.protocol: str | None = None
         self.hello: Hello | None = None
         self.hint: int | None = None  # side of the client, where a payload showed it
-        self.cut = False  # a hello was not whole because of the snapshot length
+        self.undecryptable = False  # a QUIC Initial that could not be opened
 
     def copy(self) -> "Talked":
         """Return what a record that goes on in a new one hands over to it."""
         other = Talked()
         other.sightings = list(self.sightings)
-        other.protocol, other.hello, other.hint, other.cut = self.protocol, self.hello, self.hint, self.cut
+        other.protocol, other.hello, other.hint = self.protocol, self.hello, self.hint
+        other.undecryptable = self.undecryptable
         return other
 
 
@@ -111,17 +112,18 @@ class Inspection:
         state = WATCH_NONE if reading.done else WATCH_ALL if reading.more else WATCH_FIRST
         if state != watch.get(row.segment, row.watch):
             watch[row.segment] = state
-        self._take(block, row, reading)
+        self._take(row, reading)
         for message in reading.messages:
-            self._message(block, row, message, learnt)
+            self._message(row, message, learnt)
 
-    def _take(self, block: "_Block", row: "Payload", reading: Reading) -> None:
+    def _take(self, row: "Payload", reading: Reading) -> None:
         if reading.protocol is not None or reading.hello is not None or reading.names:
             told = self.talked.get(row.token)
             if told is None:
                 told = self.talked[row.token] = Talked()
             told.protocol = reading.protocol or told.protocol
             told.hello = told.hello or reading.hello
+            told.undecryptable = (told.undecryptable or reading.undecryptable) and told.hello is None
             if reading.from_client is not None and told.hint is None:
                 told.hint = row.side if reading.from_client else 1 - row.side
             for name in reading.names:
@@ -129,22 +131,20 @@ class Inspection:
                     told.sightings.append(Sighting(reading.kind or "", name, row.time, row.number))
         if reading.device is not None:
             sender = address(row.family, row.src_hi, row.src_lo)
-            self.hosts_evicted += self._devices.learn(reading.device, int(block.packets.src_mac[row.at]), sender)
+            self.hosts_evicted += self._devices.learn(reading.device, row.src_mac, sender)
 
-    def _message(self, block: "_Block", row: "Payload", message: DnsMessage, learnt: list[Learnt]) -> None:
-        packets, at = block.packets, row.at
+    def _message(self, row: "Payload", message: DnsMessage, learnt: list[Learnt]) -> None:
         source = address(row.family, row.src_hi, row.src_lo)
-        target = address(row.family, int(packets.dst_hi[at]), int(packets.dst_lo[at]))
-        src_port, dst_port, now, number = row.src_port, row.dst_port, row.time, row.number
-        transport = DNS_TRANSPORTS.get(src_port) or DNS_TRANSPORTS.get(dst_port) or ("tcp" if row.tcp else "udp")
+        target = address(row.family, row.dst_hi, row.dst_lo)
+        transport = DNS_TRANSPORTS.get(row.src_port) or DNS_TRANSPORTS.get(row.dst_port)
+        transport = transport or ("tcp" if row.tcp else "udp")
         if not message.response:
-            device = Device(device_id(int(packets.src_mac[at]), source), None, None)
-            self._lookups.query(device, source, src_port, target, transport, message, now, number)
+            device = Device(device_id(row.src_mac, source), None, None)
+            self._lookups.query(device, source, row.src_port, target, transport, message, row.time, row.number)
             return
-        identifier = device_id(int(packets.dst_mac[at]), target)
-        device = Device(identifier, None, None)
-        asked = self._lookups.answer(device, target, dst_port, source, transport, message, now, number)
-        learnt.append(Learnt(at, identifier, message, asked))
+        device = Device(device_id(row.dst_mac, target), None, None)
+        asked = self._lookups.answer(device, target, row.dst_port, source, transport, message, row.time, row.number)
+        learnt.append(Learnt(row.at, device.device_id, message, asked))
 
     def _remember(self, block: "_Block", learnt: list[Learnt]) -> None:
         """Bring answers and the beginnings of flows together in packet order."""
@@ -152,41 +152,65 @@ class Inspection:
             for answer in one.message.answers:
                 if answer.address is not None:
                     self._answered[_bloom(answer.address)] = True
-        starts = self._starts(block)
-        events = heapq.merge(((one.at, -1) for one in learnt), starts) if learnt else iter(starts)
-        answers = iter(learnt)
-        for at, segment in events:
-            if segment < 0:
-                one = next(answers)
-                now, number = int(block.time[at]), int(block.number[at])
-                self._memory.learn(one.device, one.message, now, number, one.asked)
-            else:
-                self._recall(block, at, segment)
+        told = iter(learnt)
+        following = next(told, None)
+        for start in self._starts(block):
+            while following is not None and following.at < start.at:
+                self._learn(block, following)
+                following = next(told, None)
+            self._recall(start)
+        while following is not None:
+            self._learn(block, following)
+            following = next(told, None)
 
-    def _starts(self, block: "_Block") -> list[tuple[int, int]]:
-        """Return (packet, segment) of the flows that begin here and whose ends the memory may know, in packet order."""
-        added, packets = block.added, block.packets
+    def _learn(self, block: "_Block", answer: Learnt) -> None:
+        now, number = int(block.time[answer.at]), int(block.number[answer.at])
+        self._memory.learn(answer.device, answer.message, now, number, answer.asked)
+
+    def _starts(self, block: "_Block") -> "list[Start]":
+        """Return the flows that begin here and whose ends the memory may know, in packet order."""
+        added, p = block.added, block.packets
         new = np.flatnonzero(added.fresh & (added.carries < 0))
         at = added.order[added.start[new]]
-        lo, dst = packets.src_lo[at], packets.dst_lo[at]
         shift = np.uint64(64 - BLOOM_BITS)
-        may = self._answered[lo * BLOOM_FACTOR >> shift] | self._answered[dst * BLOOM_FACTOR >> shift]
-        return sorted(zip(at[may].tolist(), new[may].tolist(), strict=True))
-
-    def _recall(self, block: "_Block", at: int, segment: int) -> None:
-        packets, token = block.packets, int(block.added.token[segment])
-        family = int(packets.family[at])
-        source = address(family, int(packets.src_hi[at]), int(packets.src_lo[at]))
-        target = address(family, int(packets.dst_hi[at]), int(packets.dst_lo[at]))
+        may = (
+            self._answered[p.src_lo[at] * BLOOM_FACTOR >> shift] | self._answered[p.dst_lo[at] * BLOOM_FACTOR >> shift]
+        )
+        if not may.any():
+            return []
+        at, new = at[may], new[may]
+        family, src, dst = p.family[at], (p.src_hi[at], p.src_lo[at]), (p.dst_hi[at], p.dst_lo[at])
         # the local end asked; where both or none is local, the one that spoke first
-        inward = self._local.contains_one(target) and not self._local.contains_one(source)
-        device = device_id(int((packets.dst_mac if inward else packets.src_mac)[at]), target if inward else source)
-        names = self._memory.names(device, source if inward else target, int(block.time[at]))
+        inward = self._local.contains(family, *dst) & ~self._local.contains(family, *src)
+        near = [np.where(inward, d, s) for s, d in zip(src, dst, strict=True)]
+        far = [np.where(inward, s, d) for s, d in zip(src, dst, strict=True)]
+        mac = np.where(inward, p.dst_mac[at], p.src_mac[at])
+        columns = (at, added.token[new], family, *near, *far, mac, block.time[at])
+        return sorted(map(Start._make, zip(*(column.tolist() for column in columns), strict=True)))
+
+    def _recall(self, start: "Start") -> None:
+        near = address(start.family, start.near_hi, start.near_lo)
+        far = address(start.family, start.far_hi, start.far_lo)
+        names = self._memory.names(device_id(start.mac, near), far, start.time)
         if names:
-            told = self.talked.get(token)
+            told = self.talked.get(start.token)
             if told is None:
-                told = self.talked[token] = Talked()
+                told = self.talked[start.token] = Talked()
             told.sightings.extend(names[: max(0, EVIDENCE - len(told.sightings))])
+
+
+class Start(NamedTuple):
+    """The first packet of a flow: near is the end that may have asked for the far one's address."""
+
+    at: int
+    token: int
+    family: int
+    near_hi: int
+    near_lo: int
+    far_hi: int
+    far_lo: int
+    mac: int
+    time: int
 
 
 class Payload(NamedTuple):
@@ -210,6 +234,10 @@ class Payload(NamedTuple):
     family: int
     src_hi: int
     src_lo: int
+    dst_hi: int
+    dst_lo: int
+    src_mac: int
+    dst_mac: int
     src_port: int
     dst_port: int
     time: int
@@ -292,7 +320,8 @@ class _Block:
         columns = (
             at, segment, added.token[segment], added.watch[segment], side, p.protocol[at] == TCP,
             p.seq[at] + syn.astype(np.uint32), added.isn[segment, side], added.isn_at[segment, side] <= at,
-            p.payload[at], p.payload_len[at], p.cut[at], p.family[at], p.src_hi[at], p.src_lo[at],
+            p.payload[at], p.payload_len[at], p.cut[at], p.family[at],
+            p.src_hi[at], p.src_lo[at], p.dst_hi[at], p.dst_lo[at], p.src_mac[at], p.dst_mac[at],
             p.src_port[at], p.dst_port[at], self.time[at], self.number[at],
         )  # fmt: skip
         return map(Payload._make, zip(*(column.tolist() for column in columns), strict=True))

@@ -201,7 +201,7 @@ class Releaser:
         shook = rows["syn"] != 0
         day = (rows["start"] // DAY_NS).astype(np.int64)
         plain = np.array([one is None for one in told], bool)
-        kinds, kind = distinct(
+        _, kind = distinct(
             server_code.astype(np.uint64) << np.uint64(32) | (ends.server_port + 1).astype(np.uint64),
             (day.astype(np.uint64) << np.uint64(16))
             | ends.protocol.astype(np.uint64) << np.uint64(8)
@@ -209,40 +209,32 @@ class Releaser:
             | shook.astype(np.uint64),
         )
 
-        def facts(i: int, one: Talked | None) -> FlowFacts:
-            protocol = int(ends.protocol[i])
-            hello = None if one is None else one.hello
-            code = int(server_code[i])
+        columns = zip(
+            server_code.tolist(), ends.server_port.tolist(), server_local.tolist(), ends.protocol.tolist(),
+            shook.tolist(), rows["payload"].tolist(), rows["packets"].sum(axis=1).tolist(), rows["start"].tolist(),
+            rows["number"].tolist(), strict=True,
+        )  # fmt: skip
+
+        def facts(row: tuple[int, int, bool, int, bool, int, int, int, int], one: Talked | None) -> FlowFacts:
+            code, port, local, protocol, shaken, payload, packets, start, number = row
+            hello = one.hello if one is not None else None
+            ech = hello is not None and hello.ech
             spoken = one.protocol if one is not None else "ipsec" if protocol in (ESP, AH) else None
             return FlowFacts(
-                sightings=() if one is None else tuple(one.sightings),
-                protocol=spoken,
-                transport=protocol,
-                server=server[code],
-                server_port=int(ends.server_port[i]),
-                server_local=bool(server_local[i]),
-                asn=places[code].asn,
-                ech_offered=hello is not None and hello.ech,
-                ech_answer=hello is not None and hello.ech and self._ech(server[code], int(rows["start"][i])),
-                handshake=bool(shook[i]) or protocol != TCP,
-                hello=hello is not None,
-                cut=bool(rows["payload"][i] & 2),
-                undecryptable=False,
-                packets=int(rows["packets"][i].sum()),
-                payload=bool(rows["payload"][i]),
-                start=int(rows["start"][i]),
-                packet=int(rows["number"][i]),
-                day=day_of(int(rows["start"][i])),
-            )
+                tuple(one.sightings) if one is not None else (), spoken, protocol, server[code], port, local,
+                places[code].asn, ech, ech and self._ech(server[code], start), shaken or protocol != TCP,
+                hello is not None, payload & 2 != 0, one is not None and one.undecryptable, packets, payload != 0,
+                start, number, day_of(start),
+            )  # fmt: skip
 
+        kind_of = kind.tolist()
         shared: dict[int, Judgement] = {}
-        for k in sorted(set(kind[plain].tolist())):
-            shared[k] = self._attributor.judge(facts(int(kinds[k]), None))
-        out.plain(plain, kind, shared, rows, ends.protocol)
-        for i in np.flatnonzero(~plain).tolist():
-            one = told[i]
+        for i, (row, one) in enumerate(zip(columns, told, strict=True)):
             if one is not None:
-                out.put(i, self._attributor.judge(facts(i, one)), one)
+                out.put(i, self._attributor.judge(facts(row, one)), one)
+            elif kind_of[i] not in shared:
+                shared[kind_of[i]] = self._attributor.judge(facts(row, None))
+        out.plain(plain, kind, shared, rows, ends.protocol)
         return out
 
 

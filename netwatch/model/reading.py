@@ -76,6 +76,7 @@ class Reading(NamedTuple):
     from_client: the sender of this packet is the client (True), the server (False), or that is not known (None).
     messages:    DNS messages of this packet.
     device:      a name that a device gave itself.
+    undecryptable: a QUIC Initial that could not be opened: what it names stays unknown.
     more:        a message is not whole yet: hand over every further payload packet of this flow, both ways.
     done:        nothing more is wanted of this flow.
     """
@@ -87,5 +88,6 @@ class Reading(NamedTuple):
     from_client: bool | None = None
     messages: tuple[DnsMessage, ...] = ()
     device: DeviceName | None = None
+    undecryptable: bool = False
     more: bool = False
     done: bool = False
