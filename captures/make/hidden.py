@@ -1,5 +1,6 @@
 """Make captures/hidden.pcapng: one laptop that hides what it asks and with whom it talks."""
 
+import time
 from pathlib import Path
 
 from lab import HERE, LAPTOP_MAC, TOOLS, Lab, need, sh
@@ -68,6 +69,11 @@ def openvpn(lab: Lab) -> None:
             "openvpn", "--dev", device, "--dev-type", "tun", "--proto", "udp", "--port", "1194",
             "--ifconfig", own, peer, "--ca", lab.ca, "--cert", certificate, "--key", key, *more,
         ])  # fmt: skip
+    until = time.monotonic() + 5
+    while b"10.9.0.2" not in lab.run("laptop", ["ip", "addr", "show"]):  # else the next packets leave in clear
+        if time.monotonic() > until:
+            raise RuntimeError("the OpenVPN tunnel did not come up")
+        time.sleep(0.1)
 
 
 def main(out: Path) -> None:
@@ -92,9 +98,8 @@ def main(out: Path) -> None:
         lab.front([OLD], *lab.certificate("old", ["mon.tiktokv.com"]))
         lab.plug_in("laptop", LAPTOP_MAC)
         lab.lease("laptop", "bo-latitude", "192.168.1.40")
-        old = lab.start(
-            "laptop", ["curl", "-sSk", "-o", "/dev/null", "--limit-rate", "4k", f"https://{OLD}/batch/40000"]
-        )
+        old = lab.start("laptop", ["curl", "-sSk", "-o", "/dev/null", f"https://{OLD}/slow/60000"])
+        time.sleep(1)
         raw = lab.folder / "hidden.pcap"
         with lab.capture(raw):
             lab.lease("laptop", "bo-latitude", "192.168.1.40")

@@ -55,7 +55,7 @@ async def resolve(message: bytes, resolver: str) -> bytes:
 
 
 async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, resolver: str) -> None:
-    """HTTP/1.1 with keep-alive; /dns-query is DNS over HTTPS (RFC 8484)."""
+    """HTTP/1.1 with keep-alive; /dns-query is DNS over HTTPS (RFC 8484); /slow/N sends 8 KiB a second."""
     try:
         while head := await reader.readuntil(b"\r\n\r\n"):
             lines = head.decode("latin-1").split("\r\n")
@@ -72,6 +72,7 @@ async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, resol
             for at in range(0, len(body) if method != "HEAD" else 0, 4096):
                 writer.write(body[at : at + 4096])
                 await writer.drain()
+                await asyncio.sleep(0.5 if path.startswith("/slow/") else 0)
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
     finally:

@@ -28,13 +28,12 @@ class First(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A fragment of the batch at hand: where its bytes lie in the buffer, and where they belong in its datagram."""
+    """A fragment of the batch at hand: how many bytes it has, and where they belong in its datagram."""
 
     row: int
     key: Key
     time: int
     at: int
-    payload: int
     length: int
     last: bool
     cut: bool
@@ -136,9 +135,8 @@ class Fragments:
         """
         out = []
         for part in self._parts:
-            if not packets.fragment[part.row]:
-                continue
-            whole = self._join(part, data)
+            start = int(packets.payload[part.row])
+            whole = self._join(part, data[start : start + part.length])
             if whole is not None:
                 out.append((part.row, whole))
         self._parts = []
@@ -152,7 +150,7 @@ class Fragments:
             packets.fragment_id[rows],
         ]
         keys = zip(*(column.tolist() for column in columns), strict=True)
-        places = (packets.fragment_at, packets.payload, packets.payload_len, packets.fragment_last, packets.cut)
+        places = (packets.fragment_at, packets.payload_len, packets.fragment_last, packets.cut)
         rest = zip(*(column[rows].tolist() for column in places), strict=True)
         times = time[rows].tolist()
         return [
@@ -166,7 +164,7 @@ class Fragments:
             self.anomalies["frag_evicted"] += 1
         self._firsts[key] = first
 
-    def _join(self, part: Part, data: U8) -> bytes | None:
+    def _join(self, part: Part, piece: U8) -> bytes | None:
         datagram = self._datagrams.get(part.key)
         if datagram is not None and abs(part.time - datagram.time) > FRAGMENT_AGE_NS:
             self._forget(part.key)
@@ -177,7 +175,7 @@ class Fragments:
         if datagram.dead:
             return None
         before = datagram.size
-        problem = self._add(datagram, part, data)
+        problem = self._add(datagram, part, piece)
         if problem:
             self.anomalies[problem] += 1
         if problem or part.cut:
@@ -191,19 +189,19 @@ class Fragments:
         return None
 
     @staticmethod
-    def _add(datagram: Datagram, part: Part, data: U8) -> str:
+    def _add(datagram: Datagram, part: Part, piece: U8) -> str:
         """Add a part to its datagram; return the rule that it breaks, or nothing."""
         at = max(part.at - UDP_HEADER, 0)
         end = at + part.length
         if end > DATAGRAM_MAX - UDP_HEADER:
             return "frag_too_long"
+        if part.last and (datagram.total not in (-1, end) or datagram.have[end:].any()):
+            return "frag_overlap"
         if part.last:
-            if datagram.total not in (-1, end):
-                return "frag_overlap"
             datagram.total = end
         datagram.first |= part.at == 0
-        fits = datagram.add(at, data[part.payload : part.payload + part.length])
-        return "" if fits else "frag_overlap"
+        beyond = -1 < datagram.total < end
+        return "frag_overlap" if beyond or not datagram.add(at, piece) else ""
 
     def _forget(self, key: Key) -> None:
         self._bytes -= self._datagrams.pop(key).size

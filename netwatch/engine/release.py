@@ -28,7 +28,7 @@ AH: Final = 51
 NAMELESS: Final = frozenset(("dns", "mdns", "llmnr", "nbns", "dhcp", "ntp", "ssdp"))  # protocols that need no name
 BLIND_CODE: Final = {reason: code for code, reason in enumerate(BLIND)}
 NO_TALK: Final = Talk()
-RELEASE_ROWS: Final = 8_192  # what an export holds as text at a time: about 10 MB
+RELEASE_ROWS: Final = 2_048  # what an export holds as text at a time: about 8 MB
 HIGH: Final = np.uint64(0xFFFF_FFFF)
 
 

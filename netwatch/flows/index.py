@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from netwatch.flows.record import FLOW, FRESH, Rows, join
+from netwatch.flows.record import FLOW, FRESH, Rows, scatter
 from netwatch.model.arrays import I32, I64, U64, Bool
 
 EMPTY: Final = -1
@@ -118,8 +118,10 @@ class FlowIndex:
         need = self._next + max(0, n - len(self._free))
         if need > len(self.rows):
             size = max(need, 2 * len(self.rows))
-            self.rows = join((self.rows, np.zeros(size - len(self.rows), FLOW)))
-            self._slot_of = np.concatenate((self._slot_of, np.zeros(size - len(self._slot_of), np.int32)))
+            rows, slot_of = np.zeros(size, FLOW), np.zeros(size, np.int32)  # what is not written takes no memory
+            scatter(rows, slice(len(self.rows)), self.rows)
+            slot_of[: len(self._slot_of)] = self._slot_of
+            self.rows, self._slot_of = rows, slot_of
         if 2 * (self.live + self._gone + n) > len(self._slots):
             self._rebuild(n)
 

@@ -65,6 +65,6 @@ def join(parts: Sequence[Rows]) -> Rows:
     return joined
 
 
-def scatter(rows: Rows, at: NDArray[Any], values: Rows) -> None:
+def scatter(rows: Rows, at: NDArray[Any] | slice, values: Rows) -> None:
     """Do rows[at] = values."""
     rows.view(_WHOLE)[at] = values.view(_WHOLE)

@@ -51,7 +51,7 @@ class FlowTable:
     def __init__(self, max_flows: int, multipliers: tuple[int, int, int, int, int, int]) -> None:
         self._index = FlowIndex(multipliers)
         self._max_flows = max_flows
-        self.block = min(RELEASE_PACKETS, max(1, max_flows // 4))
+        self.block = min(RELEASE_PACKETS // 2, max(1, max_flows // 8))
         self._ended: list[Rows] = []
         self._local: I32 = np.zeros(0, np.int32)
         self.created = 0

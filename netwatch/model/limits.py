@@ -9,7 +9,8 @@ RELEASE_PACKETS: Final = 65_536  # records leave after each so many packets of t
 
 CAPLEN_MAX: Final = 262_144  # F1: libpcap's own limit on a captured frame
 BLOCK_MAX: Final = 16 * 1024 * 1024  # F1: a pcapng block
-PCAPNG_INTERFACES: Final = 4_096  # F3
+PCAPNG_INTERFACES: Final = 4_096  # F3: different clocks of a section; interfaces that share one cost two numbers
+PCAPNG_NUMBERS: Final = 65_535  # F3: interfaces of a section: an index of 16 bits has room for them and for "none"
 UNPACK_RATIO: Final = 1_000  # F4: gzip reaches 1,032:1 on zeros; real captures stay below 100:1
 UNPACK_FREE: Final = 16 * 1024 * 1024  # F4: below this many unpacked bytes no ratio is judged
 UNPACK_TOTAL: Final = 64 * 1024**3  # F4: default of --max-bytes

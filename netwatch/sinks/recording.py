@@ -3,13 +3,15 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from netwatch.model.errors import SinkError
 from netwatch.model.records import Release
 from netwatch.sinks.atomic import AtomicFile, GrowingFile, reason
 from netwatch.sinks.base import RowFormat
 from netwatch.sinks.encode import json_object
+
+LOOKUPS_AT_ONCE: Final = 2_048  # what stands as text in memory at a time: about 2 MB
 
 
 class Recording:
@@ -40,7 +42,9 @@ class Recording:
     def write(self, release: Release) -> None:
         """Append the records of a release. Raises SinkError; files that are written whole are given up by then."""
         self._put(0, self._rows.flows(release.flows), len(release.flows))
-        self._put(1, self._rows.lookups(release.lookups), len(release.lookups))
+        for lo in range(0, len(release.lookups), LOOKUPS_AT_ONCE):
+            some = release.lookups[lo : lo + LOOKUPS_AT_ONCE]
+            self._put(1, self._rows.lookups(some), len(some))
 
     def close(self, summary: Mapping[str, object]) -> None:
         """Write the summary, bring all to disk and give the files their names. Raises SinkError."""

@@ -15,8 +15,8 @@ ZSTD: Final = b"\x28\xb5\x2f\xfd"
 ZSTD_SKIPPABLE: Final = b"\x50\x2a\x4d\x18"  # pzstd starts its files with one
 PACKED_BYTES: Final = 65_536  # read at a time
 UNPACKED_BYTES: Final = 1024 * 1024  # made at a time
-# zstandard bounds no output: a block of 4 bytes makes 128 KiB, so this many bytes make 16 MiB at most.
-ZSTD_PIECE: Final = 512
+# zstandard bounds no output: a block of 4 bytes makes 128 KiB, so this many bytes make 4 MiB at most.
+ZSTD_PIECE: Final = 128
 ZSTD_WINDOW: Final = 2**27  # what the zstd command accepts unasked
 
 
@@ -30,7 +30,7 @@ class UnpackedStream(ByteStream):
         self._packed = packed
         self._max_bytes = max_bytes
         self._chunk = bytearray(PACKED_BYTES)
-        self._made = b""  # unpacked, not yet taken
+        self._made = memoryview(b"")  # unpacked, not yet taken
         self._total = 0
         packed.stopped = self._is_stopped
 
@@ -41,8 +41,11 @@ class UnpackedStream(ByteStream):
     def read_some(self, into: memoryview) -> int:
         if not self._made:
             self._judge()
-            self._made = self.unpack()[: self._max_bytes + 1 - self._total]
-            self._total += len(self._made)
+            made = self.unpack()
+            self._total += len(made)
+            self._made = memoryview(made)[: len(made) - max(self._total - self._max_bytes, 0)]
+            if not self._made:
+                self._judge()
             self.position = self._packed.position
         count = min(len(into), len(self._made))
         into[:count] = self._made[:count]

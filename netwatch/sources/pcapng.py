@@ -10,12 +10,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from netwatch.model.arrays import I32, I64, U16, U32, U64
+from netwatch.model.arrays import I64, U32, U64
 from netwatch.model.errors import SourceError
-from netwatch.model.limits import BATCH_PACKETS, BLOCK_MAX, CAPLEN_MAX, PAD, PCAPNG_INTERFACES
+from netwatch.model.limits import BATCH_PACKETS, BLOCK_MAX, CAPLEN_MAX, PAD, PCAPNG_INTERFACES, PCAPNG_NUMBERS
 from netwatch.sources.base import CaptureInfo, Damage, Frames, Source
 from netwatch.sources.clock import Clock, clock, nanosecond_column, nanoseconds
 from netwatch.sources.leap import TRIES, Leaper
+from netwatch.sources.rows import Columns, Rows
 from netwatch.sources.stream import WINDOW, ByteStream, Window
 from netwatch.sources.walk import WORD, Chain, headers
 
@@ -32,7 +33,6 @@ PACKET_AT: Final = 28  # where the frame starts in an enhanced and in an (obsole
 SIMPLE_MIN: Final = 16
 SIMPLE_AT: Final = 12
 END_OF_OPTIONS, TSRESOL, TSOFFSET = 0, 9, 14
-NUMBERS: Final = 65_535  # interfaces of a section: an index of 16 bits has room for them and for "none"
 VECTOR: Final = 16  # shorter runs of packets cost less one by one
 
 
@@ -98,63 +98,6 @@ class Section:
     def knows(self, of: Clock) -> bool:
         """Return whether an interface has this clock already."""
         return of in self._ids
-
-
-class Columns(NamedTuple):
-    """Packets that wait for their batch: as in Frames, with the link type of each (int32)."""
-
-    offset: I64
-    caplen: I32
-    wirelen: U32
-    time: I64
-    interface: U16
-    link_type: I32
-
-
-class Rows:
-    """Packets of the bytes now in the window, in order: runs as columns, single ones as tuples in that order."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.latest = 0  # the time of the last packet: what a simple packet, which has none, is given
-        self._columns: list[Columns] = []
-        self._singles: list[tuple[int, int, int, int, int, int]] = []
-
-    def add(self, offset: int, caplen: int, wirelen: int, time: int, interface: int, link_type: int) -> None:
-        """Take one packet."""
-        self._singles.append((offset, caplen, max(caplen, wirelen), time, interface, link_type))
-        self.latest = time
-        self.count += 1
-
-    def extend(self, columns: Columns) -> None:
-        """Take a run of packets."""
-        self._settle()
-        self._columns.append(columns)
-        self.latest = int(columns.time[-1])
-        self.count += len(columns.offset)
-
-    def take(self) -> Columns | None:
-        """Return what was taken and forget it; None for nothing."""
-        self._settle()
-        pieces, self._columns, self.count = self._columns, [], 0
-        if len(pieces) > 1:
-            return Columns(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
-        return pieces[0] if pieces else None
-
-    def _settle(self) -> None:
-        if self._singles:
-            offset, caplen, wirelen, time, interface, link_type = zip(*self._singles, strict=True)
-            self._columns.append(
-                Columns(
-                    np.array(offset, np.int64),
-                    np.array(caplen, np.int32),
-                    np.array(wirelen, np.uint32),
-                    np.array(time, np.int64),
-                    np.array(interface, np.uint16),
-                    np.array(link_type, np.int32),
-                )
-            )
-            self._singles = []
 
 
 class PcapngSource(Source):
@@ -258,6 +201,9 @@ class PcapngSource(Source):
             return
         leaper = self._section.leaper
         starts, after = leaper.starts(window.raw, window.data, window.at, window.end, BATCH_PACKETS - rows.count)
+        if len(starts) < VECTOR:
+            window.at = self._few(window, starts.tolist(), after, rows)
+            return
         words = headers(window.data, starts, 2, self._section.order)
         ends = np.flatnonzero((words[:, 0] == SECTION) | (words[:, 1] < BLOCK_MIN))
         if len(ends):  # the walkers went on through these
@@ -295,10 +241,26 @@ class PcapngSource(Source):
             done = index + 1
         self._packets(window, read[done:], rows)
         if sound < len(starts):
-            place = window.place(int(starts[sound]))
-            raise Damage(
-                f"block at byte {place} does not end with the length {int(lengths[sound])} that it starts with"
-            )
+            raise self._lie(window, int(starts[sound]), int(lengths[sound]))
+
+    def _few(self, window: Window, starts: list[int], after: int, rows: Rows) -> int:
+        """Do what _blocks() does, one by one: captures may have many short sections. Raises Damage.
+
+        Returns where the walk ends: at `after`, or at a section or at what cannot be a block before it.
+        """
+        read = self._section.words.block.unpack_from
+        for start in starts:
+            kind, length = read(window.raw, start)
+            if kind == SECTION or length < BLOCK_MIN:
+                return start
+            if length % 4 or read(window.raw, start + length - 8)[1] != length:
+                raise self._lie(window, start, length)
+            if kind in READ:
+                self._single(window, start, rows)
+        return after
+
+    def _lie(self, window: Window, start: int, length: int) -> Damage:
+        return Damage(f"block at byte {window.place(start)} does not end with the length {length} that it starts with")
 
     def _packets(self, window: Window, starts: I64, rows: Rows) -> None:
         """Read a run of enhanced packet blocks. Raises Damage."""
@@ -384,8 +346,8 @@ class PcapngSource(Source):
         self._need(window, at, length, INTERFACE_MIN)
         link_type, _, snaplen = section.words.interface.unpack_from(window.raw, at + 8)
         of = self._clock(window, at + 16, at + length - 4)
-        if len(section.link_types) >= NUMBERS:
-            raise Damage(f"interface description at byte {window.place(at)} is one too many (limit {NUMBERS})")
+        if len(section.link_types) >= PCAPNG_NUMBERS:
+            raise Damage(f"interface description at byte {window.place(at)} is one too many (limit {PCAPNG_NUMBERS})")
         if len(section.clocks) >= PCAPNG_INTERFACES and not section.knows(of):
             raise Damage(
                 f"interface description at byte {window.place(at)}: limit of {PCAPNG_INTERFACES} different ones"

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import io
 import mmap
 import os
 import select
@@ -104,21 +105,23 @@ class FileStream(ByteStream):
 
 
 class InputStream(ByteStream):
-    """Standard input, or any other stream of bytes that somebody opened and will close."""
+    """Standard input, or any other stream of bytes that somebody opened, did not read from, and will close."""
 
     def __init__(self, stdin: BinaryIO) -> None:
+        self._poll = None
+        self._read: Callable[[memoryview], int | None] = stdin.readinto  # type: ignore[attr-defined]
         try:
             number = stdin.fileno()
             about = os.fstat(number)
         except (OSError, AttributeError, ValueError):  # bytes in memory: all there is now
             super().__init__("-", None, live=False)
-            self._poll = None
-        else:
-            regular = stat.S_ISREG(about.st_mode)
-            super().__init__("-", about.st_size if regular else None, live=not regular)
-            self._poll = None if regular else _poller(number)
-        # One system call a read: a full buffer is never waited for.
-        self._read: Callable[[memoryview], int | None] = getattr(stdin, "readinto1", None) or stdin.readinto  # type: ignore[attr-defined]
+            return
+        regular = stat.S_ISREG(about.st_mode)
+        super().__init__("-", about.st_size if regular else None, live=not regular)
+        if not regular:
+            # Past any buffer of `stdin`: bytes that wait in one cannot be seen by a poll.
+            self._read = io.FileIO(number, closefd=False).readinto
+            self._poll = _poller(number)
 
     def read_some(self, into: memoryview) -> int:
         if self._poll is not None:

@@ -253,6 +253,7 @@ MUST: dict[str, Must] = {
     "pcap_header_only.pcap": flows(0),
     "pcap_linktype_65535.pcap": both(flows(0), says("65535")),
     "pcap_linktype_fcs_bits.pcap": flows(2, transport="udp", server_port=53),
+    "pcap_snaplen_0.pcap": flows(2, transport="udp", server_port=53),
     "pcap_snapped_40.pcap": original_lengths,
     "pcap_ts_1970_2106.pcap": one_conversation(3),
     "pcap_ts_backwards.pcap": both(flows(10), times_are_times),

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.captures import Record, enhanced, in_memory, interface, pcap, pcap_header, pcap_record, read, section
+from support.captures import (
+    Record,
+    enhanced,
+    in_memory,
+    interface,
+    option,
+    pcap,
+    pcap_header,
+    pcap_record,
+    read,
+    section,
+)
 
 from netwatch.sources import leap
 from netwatch.sources.walk import WORD, Chain, walk
@@ -136,6 +147,17 @@ def test_blocks_are_walked_by_many_to_the_next_section(leaps: list[tuple[int, in
     assert reading.frames[:20_000] == [pack("<I", n) * (n % 9) for n in range(20_000)]
     assert reading.frames[20_000:] == [pack(">I", n) * (n % 9) for n in range(20_000)]
     assert len(leaps) >= 2
+
+
+def test_a_section_soon_after_the_start_of_a_walk_by_many(leaps: list[tuple[int, int]]) -> None:
+    first = section() + interface() + enhanced(b"") * 65_540  # the walk after the first 65,536 blocks is by many
+    second = section(">", option(1, b"\xff" * 65_504, ">"))
+    assert second[4:8] == b"\0\1\0\0"  # 256 in the order of the first section, which leads into the comment
+    data = first + second + interface(">") + enhanced(b"x", order=">") * 9_000
+    reading = read(data)
+    assert leaps
+    assert reading.frames == [b""] * 65_540 + [b"x"] * 9_000
+    assert reading.capture.complete
 
 
 def test_a_lie_under_many_walkers_is_found_in_its_place(leaps: list[tuple[int, int]]) -> None:

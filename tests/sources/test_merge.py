@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from support.captures import Packet, Record, enhanced, interface, packets_of, pcap, read, section
 
 from netwatch.sources import Source, merge, open_capture
-from netwatch.sources import merge as _merge  # noqa: F401 the name of the module is taken by the function
 
 BUFFER = 200  # bytes: every batch is short
 

@@ -23,7 +23,7 @@ ONE = pcap_record(Record(1, 2, b"frame"))
 def pipe() -> Iterator[tuple[io.BufferedReader, int]]:
     """Return both ends of a pipe; the second may be closed by the test."""
     reading, writing = os.pipe()
-    with open(reading, "rb") as end:
+    with os.fdopen(reading, "rb") as end:
         yield end, writing
     with contextlib.suppress(OSError):
         os.close(writing)
@@ -109,7 +109,10 @@ def test_f6_an_exception_of_a_signal_handler_leaves_a_silent_pipe(pipe: tuple[io
 
 
 def test_f6_sigint_ends_a_program_that_waits_on_a_fifo() -> None:
-    program = "import sys; from netwatch.sources import open_capture; s = open_capture('-'); print(len(next(s).offset), flush=True); next(s)"
+    program = (
+        "from netwatch.sources import open_capture; source = open_capture('-'); "
+        "print(len(next(source).offset), flush=True); next(source)"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", program],
         stdin=subprocess.PIPE,
@@ -136,7 +139,7 @@ def test_stop_between_batches() -> None:
 
 
 def test_f6_zeros_without_end_are_refused_at_once() -> None:
-    with pytest.raises(SourceError, match="/dev/zero: not a capture .first bytes 00 00 00 00"):
+    with pytest.raises(SourceError, match=r"/dev/zero: not a capture .first bytes 00 00 00 00"):
         open_capture("/dev/zero")
 
 
@@ -177,7 +180,7 @@ def test_foreign_files(tmp_path: Path, content: bytes, why: str) -> None:
 def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"none\.pcap: no such file or directory; check the name"):
         open_capture(str(tmp_path / "none.pcap"))
-    with pytest.raises(SourceError, match="is a folder|is a directory"):
+    with pytest.raises(SourceError, match=r"is a folder|is a directory"):
         open_capture(str(tmp_path))
     with pytest.raises(SourceError, match="check the name"):
         open_capture("a\0b")

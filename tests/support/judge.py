@@ -1,5 +1,6 @@
 """What the corpora's truth says of a capture, beside what the product says of it."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -34,12 +35,16 @@ def compare(expected: Iterable[Any], seen: Iterable[Any]) -> Compared:
 
 
 def plain(name: str) -> str:
-    """Write a name of the truth in the form of our records: lower case, no last dot."""
+    """Write a name of the truth in the form of our records: lower case, no last dot, control characters as they are.
+
+    tshark writes a control character as a backslash and three octal digits.
+    """
+    name = re.sub(r"\\([0-3][0-7]{2})", lambda found: chr(int(found[1], 8)), name)
     return name.lower().removesuffix(".")
 
 
 def host_alone(value: str) -> str:
-    """Take the port off a Host header."""
+    """Take the port off a name as a client sent it."""
     host, colon, port = value.rpartition(":")
     return plain(host if colon and port.isdecimal() and not host.endswith(":") else value)
 
@@ -54,7 +59,7 @@ def ends_of(flow: dict[str, Any]) -> tuple[str, int | None, str, int | None]:
 
 def tls_names(truth: dict[str, Any], run: Run) -> Compared:
     """Compare rows (client ip, port, server ip, port, tcp|quic|dtls, name)."""
-    expected = {(*row[:5], plain(row[5])) for row in truth.get("tls_sni", ())}
+    expected = {(*row[:5], host_alone(row[5])) for row in truth.get("tls_sni", ())}
     seen = {
         (*ends_of(flow), _tls_transport(flow), plain(name)) for flow in run.flows for name in evidence(flow, *SNI_KINDS)
     }
