@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 
 from netwatch import __version__
 from netwatch.model.errors import ExitCode, NetwatchError, UsageError
+from netwatch.model.text import escaped
 
 # one line a command: name -> (module, what it does)
 COMMANDS: Final = {
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> ExitCode:
     try:
         return _run(words)
     except NetwatchError as error:
-        print(f"netwatch: {error}", file=sys.stderr)
+        print(f"netwatch: {escaped(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED

@@ -6,6 +6,7 @@ import sys
 from netwatch.cli.options import add_data_options, add_output_options, colour
 from netwatch.model.errors import ExitCode, UsageError
 from netwatch.model.limits import MAX_FLOWS, UNPACK_TOTAL
+from netwatch.model.text import escaped
 
 EXAMPLES = """\
 examples:
@@ -80,5 +81,5 @@ def run(args: argparse.Namespace) -> ExitCode:
         print_summary(result.summary, sys.stdout, colour=colour(args, sys.stdout))
     sys.stdout.flush()
     for line in result.messages:
-        print(f"netwatch: {line}", file=sys.stderr)
+        print(f"netwatch: {escaped(line)}", file=sys.stderr)
     return result.exit_code

@@ -80,19 +80,23 @@ class Columns:
         return self.view.u32(self.at[rows] + skip)
 
     def whole(self, rows: Rows, size: I64 | int, anomaly: str) -> Rows:
-        """Return the rows of which the next `size` bytes were captured.
+        """Return the rows of which the next `size` bytes were captured; the others end as `there` says."""
+        there = self.there(rows, size, anomaly)
+        return rows if there.all() else rows[there]
+
+    def there(self, rows: Rows, size: I64 | int, anomaly: str) -> Bool:
+        """Tell of which rows the next `size` bytes were captured.
 
         The others end here: truncated where the snapshot length took bytes away, else malformed by `anomaly`.
         """
         stop = self.at[rows] + size
         short = stop > self.end[rows]
-        if not short.any():
-            return rows
-        bad = rows[short]
-        snapped = stop[short] <= self.wire[bad]
-        self.finish(bad[snapped], TRUNCATED)
-        self.fail(bad[~snapped], anomaly)
-        return rows[~short]
+        if short.any():
+            bad = rows[short]
+            snapped = stop[short] <= self.wire[bad]
+            self.finish(bad[snapped], TRUNCATED)
+            self.fail(bad[~snapped], anomaly)
+        return ~short
 
     def require(self, rows: Rows, holds: Bool, anomaly: str) -> Rows:
         """Return the rows where a rule holds; the others are malformed."""
@@ -121,16 +125,19 @@ class Columns:
 
     def deeper(self, rows: Rows) -> Rows:
         """Count one more encapsulation; return the rows that may have it (RELIABILITY P6)."""
-        room = self.depth[rows] < TUNNEL_DEPTH
-        if not room.all():
-            self.too_deep(rows[~room], "encapsulation_too_deep")
-            rows = rows[room]
+        full = self.depth[rows] >= TUNNEL_DEPTH
+        if full.any():
+            self.too_deep(rows[full & ~self.tentative[rows]], "encapsulation_too_deep")
+            rows = rows[~full]
         self.depth[rows] += np.uint8(1)
         return rows
 
     def enter(self, rows: Rows, name: str) -> Rows:
-        """Enter a tunnel: one more encapsulation, and its name joins the stack."""
-        rows = self.deeper(rows)
+        """Enter a tunnel: one more encapsulation, and its name joins the stack; ports of UDP are reason enough."""
+        full = self.depth[rows] >= TUNNEL_DEPTH
+        self.too_deep(rows[full], "encapsulation_too_deep")
+        rows = rows[~full]
+        self.depth[rows] += np.uint8(1)
         stacks = self.stack[rows]
         for outer in np.unique(stacks).tolist():
             path = self.tunnels[outer]

@@ -119,7 +119,7 @@ class Fragments:
                 if first is not None and abs(part.time - first.time) <= FRAGMENT_AGE_NS:
                     ports[row], protocol[row] = True, first.protocol
                     src_port[row], dst_port[row] = first.src_port, first.dst_port
-        udp = packets.protocol[rows] == UDP
+        udp = (packets.protocol[rows] == UDP) & (packets.ports[rows] | (packets.fragment_at[rows] > 0))
         self._parts = [part for part, wanted in zip(parts, udp.tolist(), strict=True) if wanted]
         payload_len = packets.payload_len.copy()
         payload_len[rows[packets.fragment_at[rows] > 0]] = 0

@@ -223,8 +223,7 @@ def ppi(c: Columns, rows: Rows) -> Step:
 
 def _wrapped(c: Columns, rows: Rows, size: I64, links: I64, anomaly: str) -> Step:
     """Step over a header of `size` bytes to a frame of another link type."""
-    there = c.at[rows] + size <= c.end[rows]
-    c.whole(rows[~there], size[~there], anomaly)
+    there = c.there(rows, size, anomaly)
     rows = rows[there]
     c.skip(rows, size[there])
     links = np.minimum(links[there], 65_535)

@@ -115,11 +115,11 @@ def erspan3(c: Columns, rows: Rows) -> Step:
     word = c.u16(rows, 10)
     size = np.where(word & 1, 20, 12)
     frame = word >> 10 & 0x1F
-    ok = c.at[rows] + size <= c.end[rows]
-    c.skip(rows[ok], size[ok])
-    packets = rows[ok & (frame == 2)]
+    there = c.there(rows, size, "erspan_truncated")
+    c.skip(rows, size)
+    packets = rows[there & (frame == 2)]
     packets = c.whole(packets, 1, "erspan_truncated")
-    return [(ETHERNET, rows[ok & (frame == 0)]), *split(packets, kinds_of_nibble(c.u8(packets)))]
+    return [(ETHERNET, rows[there & (frame == 0)]), *split(packets, kinds_of_nibble(c.u8(packets)))]
 
 
 def wccp(c: Columns, rows: Rows) -> Step:

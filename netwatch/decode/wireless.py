@@ -42,8 +42,7 @@ def _wlan(c: Columns, rows: Rows, *, swapped: bool, padded: bool) -> Step:
     size = tail + np.where(quality, 2, 0) + np.where(quality & (flags & _ORDER != 0), 4, 0)
     if padded:
         size = size + 3 & ~3
-    there = c.at[rows] + size <= c.end[rows]
-    c.whole(rows[~there], size[~there], "wlan_truncated")
+    there = c.there(rows, size, "wlan_truncated")
     rows, flags, quality, tail, size = rows[there], flags[there], quality[there], tail[there], size[there]
     _addresses(c, rows, flags)
     aggregate = quality.copy()
@@ -113,7 +112,6 @@ def _before_wlan(c: Columns, rows: Rows, size: I64 | int) -> Step:
     valid: Bool = size >= 8
     rows = c.require(rows, valid, "prism_length")
     size = size[valid]
-    there = c.at[rows] + size <= c.end[rows]
-    c.whole(rows[~there], size[~there], "prism_length")
+    there = c.there(rows, size, "prism_length")
     c.skip(rows[there], size[there])
     return [(WLAN, rows[there])]

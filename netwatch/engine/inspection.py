@@ -253,7 +253,9 @@ class _Block:
         self.packets, self.added, self.time, self.number = packets, added, time, number
         self._whole = whole
         self._bytes = data.data
-        some = (packets.payload_len > 0) & ~packets.fragment
+        # a first fragment is read alone only where it can never become whole
+        lost = packets.fragment & (packets.fragment_at == 0) & packets.cut
+        some = (packets.payload_len > 0) & (~packets.fragment | lost)
         some &= packets.ports & ((packets.protocol == TCP) | (packets.protocol == UDP))
         watch = added.watch[added.segment]
         some &= watch != WATCH_NONE

@@ -63,6 +63,25 @@ def display(text: str, width: int | None = None) -> str:
     return _visible(text, limit)
 
 
+def escaped(text: str) -> str:
+    r"""Return text of any length with every control and invisible character as `\xNN` or `\uNNNN`, and nothing else.
+
+    A wire text has no backslash of its own but in escapes, so the value can be had back.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if _shows(char) else _escape(char) for char in text)
+
+
+def _shows(char: str) -> bool:
+    return char.isprintable() and ord(char) not in _INVISIBLE and not 0xE0100 <= ord(char) <= 0xE01EF
+
+
+def _escape(char: str) -> str:
+    number = ord(char)
+    return f"\\x{number:02x}" if number < 0x80 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
 def _visible(text: str, limit: int) -> str:
     if not text.isascii():
         from unicodedata import is_normalized
@@ -85,16 +104,16 @@ def _visible(text: str, limit: int) -> str:
 def _piece(char: str, marks: int) -> tuple[str, int, int]:
     """Return what stands for one character, its cells, and how many combining marks now stand in a row."""
     if char.isascii():
-        piece = char if char.isprintable() else f"\\x{ord(char):02x}"
+        piece = char if char.isprintable() else _escape(char)
         return piece, len(piece), 0
-    if char.isprintable() and ord(char) not in _INVISIBLE and not 0xE0100 <= ord(char) <= 0xE01EF:
+    if _shows(char):
         from unicodedata import category, east_asian_width
 
         if category(char)[0] != "M":
             return char, 2 if east_asian_width(char) in "WF" else 1, 0
         if marks < 2:
             return char, 0, marks + 1
-    piece = f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
+    piece = _escape(char)
     return piece, len(piece), 2  # a mark may not sit on an escape
 
 

@@ -22,8 +22,9 @@ STREAMS: Final = {"csv": CSV, "jsonl": JSONL}  # what stdout can carry
 
 
 def open_sink(spec: str, *, grow: bool = False) -> Sink:
-    """Open what `-w` names: a path by its ending, `NAME:PATH` by the name, `-` for flow records on stdout as JSONL, `csv:-` as CSV.
+    """Open what `-w` names: a path by its ending, `NAME:PATH` by the name.
 
+    `-` puts flow records on stdout as JSONL, `csv:-` as CSV.
     grow: the input may never end (`watch`, `replay -`): JSONL grows by whole lines.
     Raises UsageError for a format that does not exist, SinkError for a file that cannot be written.
     """

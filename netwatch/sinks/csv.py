@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from netwatch.model.records import FLOW_FIELDS, LOOKUP_FIELDS, FlowBatch, Lookup
+from netwatch.model.text import escaped
 from netwatch.sinks.base import RowFormat, Sink
 from netwatch.sinks.columns import Value, flow_columns, lookup_columns
 from netwatch.sinks.lines import Style, lines
@@ -16,9 +17,12 @@ _QUOTED = frozenset('",\r\n')
 
 
 def cell(value: Value) -> str:
-    """Return the text of one cell; a string that starts like a formula gets an apostrophe in front (RELIABILITY E6)."""
+    """Return the text of one cell; a string that starts like a formula gets an apostrophe in front (RELIABILITY E6).
+
+    Control and invisible characters are escaped: a terminal that shows the file is not to be driven by it.
+    """
     if isinstance(value, str):
-        return _quoted("'" + value if value[:1] in _FORMULA else value)
+        return _quoted("'" + escaped(value) if value[:1] in _FORMULA else escaped(value))
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -198,13 +198,8 @@ class Plain:
 
     def transport(self, at: int, kind: int) -> None:
         size = {6: 20, 17: 8, 132: 12}[kind]
-        if at + size > self.end:
-            if at + 4 <= self.end and (at + size <= self.wire or self.out["fragment"]):
-                self.out["ports"] = self.number(at, 2), self.number(at + 2, 2)
-            if at + size <= self.wire:
-                self.out["cut"] = self.ip_end > at + size
-            elif self.out["fragment"] and at + 4 <= self.end:
-                return
+        if at + size > self.end and self.short(at, size):
+            return
         head = self.take(at, size)
         ports = int.from_bytes(head[:2], "big"), int.from_bytes(head[2:4], "big")
         stop = self.ip_end
@@ -229,6 +224,16 @@ class Plain:
             self.payload(at + size, stop)
         if kind == 17 and not self.out["fragment"]:
             self.unread |= bool(set(ports) & set(TUNNEL_PORTS)) and len(self.out["payload"]) > 0
+
+    def short(self, at: int, size: int) -> bool:
+        """Read the ports of a header that is not whole; tell whether it goes on in the next fragment."""
+        snapped, has_ports = at + size <= self.wire, at + 4 <= self.end
+        part = bool(self.out["fragment"])
+        if has_ports and (snapped or part):
+            self.out["ports"] = self.number(at, 2), self.number(at + 2, 2)
+        if snapped:
+            self.out["cut"] = self.ip_end > at + size
+        return has_ports and part and not snapped
 
     def payload(self, at: int, stop: int) -> None:
         self.out["payload"] = self.frame[at : min(stop, self.end)] if at < min(stop, self.end) else b""

@@ -48,7 +48,10 @@ STACKS = {
     "erspan 1": (by_ip(b"\0\0\x88\xbe" + FRAME, 47), "erspan"),
     "erspan 2": (by_ip(b"\x10\0\x88\xbe" + bytes(4) + b"\x10" + bytes(7) + FRAME, 47), "erspan"),
     "erspan 3": (by_ip(b"\x10\0\x22\xeb" + bytes(4) + b"\x20" + bytes(11) + FRAME, 47), "erspan"),
-    "erspan 3 with 8 more": (by_ip(b"\x10\0\x22\xeb" + bytes(4) + b"\x20" + bytes(10) + b"\1" + bytes(8) + FRAME, 47), "erspan"),
+    "erspan 3 with 8 more": (
+        by_ip(b"\x10\0\x22\xeb" + bytes(4) + b"\x20" + bytes(10) + b"\1" + bytes(8) + FRAME, 47),
+        "erspan",
+    ),
     "erspan 3 of ip": (by_ip(b"\x10\0\x22\xeb" + bytes(4) + b"\x20" + bytes(9) + b"\x08\0" + PACKET4, 47), "erspan"),
     "wccp 1": (by_ip(b"\0\0\x88\x3e" + PACKET4, 47), "gre"),
     "wccp 2": (by_ip(b"\0\0\x88\x3e" + bytes(4) + PACKET4, 47), "gre"),

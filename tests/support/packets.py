@@ -74,8 +74,11 @@ def ip4(
     """fragment: the flags and offset field.   words: the header length field."""
     first = version << 4 | (5 + len(options) // 4 if words is None else words)
     total = 20 + len(options) + len(payload) if total is None else total
-    return struct.pack(">BBHHHBBH", first, 0, total & 0xFFFF, ident, fragment, 64, protocol, 0) + src + dst + (
-        options + payload
+    return (
+        struct.pack(">BBHHHBBH", first, 0, total & 0xFFFF, ident, fragment, 64, protocol, 0)
+        + src
+        + dst
+        + (options + payload)
     )
 
 
