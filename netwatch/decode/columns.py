@@ -36,6 +36,7 @@ class Columns:
         self.stack: I32 = np.zeros(count, np.int32)
         self.tentative: Bool = np.zeros(count, np.bool_)
         self.tunnels: list[str | None] = [None]
+        self._codes: dict[str, int] = {}
         self.anomalies: Counter[str] = Counter()
         self.out = Packets(
             state=np.full(count, NON_IP, np.uint8),
@@ -138,13 +139,11 @@ class Columns:
         self.too_deep(rows[full], "encapsulation_too_deep")
         rows = rows[~full]
         self.depth[rows] += np.uint8(1)
-        stacks = self.stack[rows]
-        for outer in np.unique(stacks).tolist():
-            path = self.tunnels[outer]
-            path = name if path is None else f"{path}/{name}"
-            if path not in self.tunnels:
-                self.tunnels.append(path)
-            self.stack[rows[stacks == outer]] = self.tunnels.index(path)
+        outer, which = np.unique(self.stack[rows], return_inverse=True)
+        paths = [f"{self.tunnels[code]}/{name}" if code else name for code in outer.tolist()]
+        codes = [self._codes.setdefault(path, len(self._codes) + 1) for path in paths]
+        self.tunnels.extend(path for path, code in zip(paths, codes, strict=True) if code == len(self.tunnels))
+        self.stack[rows] = np.array(codes, np.int32)[which]
         return rows
 
     def skip(self, rows: Rows, size: I64 | int) -> None:

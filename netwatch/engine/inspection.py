@@ -90,28 +90,47 @@ class Inspection:
         block = _Block(packets, added, data, time, number, whole)
         watch: dict[int, int] = {}
         learnt: list[Learnt] = []
-        for row in block.candidates(watch):
-            self._hand_over(block, row, watch, learnt)
+        extra: list[int] = []  # packets, not chosen beforehand, of flows that turned to WATCH_ALL inside this block
+        for row in block.chosen():
+            while extra and extra[0] < row.at:
+                self._hand_over(block, block.row(heapq.heappop(extra)), watch, learnt, extra)
+            self._hand_over(block, row, watch, learnt, extra)
+        while extra:
+            self._hand_over(block, block.row(heapq.heappop(extra)), watch, learnt, extra)
         self._remember(block, learnt)
         segments = np.fromiter(watch, np.int64, len(watch))
         states = np.fromiter(watch.values(), np.uint8, len(watch))
         rows = added.row[segments]
         return rows[rows >= 0], states[rows >= 0]
 
-    def _hand_over(self, block: "_Block", row: "Payload", watch: dict[int, int], learnt: list[Learnt]) -> None:
+    def _hand_over(
+        self, block: "_Block", row: "Payload", watch: dict[int, int], learnt: list[Learnt], extra: list[int]
+    ) -> None:
+        state = watch.get(row.segment, row.watch)
+        if state == WATCH_NONE:
+            return
         payload = block.payload(row)
-        ports = row.src_port, row.dst_port
         if row.tcp:
-            first = row.isn if row.isn_known else None
-            reading = self.inspector.segment(row.token, row.side, row.seq, first, payload, row.cut, *ports, row.time)
+            reading = self.inspector.segment(
+                row.token, row.side, row.seq, row.isn if row.isn_known else None, payload, row.cut,
+                row.src_port, row.dst_port, row.time,
+            )  # fmt: skip
         else:
             source = address(row.family, row.src_hi, row.src_lo)
-            reading = self.inspector.datagram(row.token, row.side, payload, row.cut, *ports, source, row.time)
-        if reading is None:
-            return
-        state = WATCH_NONE if reading.done else WATCH_ALL if reading.more else WATCH_FIRST
-        if state != watch.get(row.segment, row.watch):
-            watch[row.segment] = state
+            reading = self.inspector.datagram(
+                row.token, row.side, payload, row.cut, row.src_port, row.dst_port, source, row.time
+            )
+        if reading is not None:
+            turned = WATCH_NONE if reading.done else WATCH_ALL if reading.more else WATCH_FIRST
+            if turned != state:
+                watch[row.segment] = state = turned
+            self._learn_from(row, reading, learnt)
+        if state == WATCH_ALL and row.rank >= INSPECT_PACKETS - 1 and row.watch != WATCH_ALL:
+            following = block.following(row)
+            if following is not None:
+                heapq.heappush(extra, following)
+
+    def _learn_from(self, row: "Payload", reading: Reading, learnt: list[Learnt]) -> None:
         self._take(row, reading)
         for message in reading.messages:
             self._message(row, message, learnt)
@@ -216,7 +235,8 @@ class Start(NamedTuple):
 class Payload(NamedTuple):
     """One payload on its way to the parsers; the columns of Packets and Added as plain numbers.
 
-    at: its packet in the block.   isn_known: the sender's SYN was seen before it.   watch: as before the block.
+    at: its packet in the block.   watch: of its flow, before the block.   isn_known: the sender's SYN was seen before
+    it.   rank: payload packets of its flow before it.
     """
 
     at: int
@@ -228,6 +248,7 @@ class Payload(NamedTuple):
     seq: int
     isn: int
     isn_known: bool
+    rank: int
     start: int
     length: int
     cut: bool
@@ -273,6 +294,7 @@ class _Block:
         chosen[at[take]] = True
         chosen[list(whole)] = True
         self._chosen: Bool = chosen
+        self._later: dict[int, Iterator[int]] = {}
 
     def payload(self, row: Payload) -> bytes:
         """Return the payload of a packet, or the datagram that became whole with it."""
@@ -280,40 +302,23 @@ class _Block:
             return self._whole[row.at]
         return bytes(self._bytes[row.start : row.start + row.length])
 
-    def candidates(self, watch: dict[int, int]) -> Iterator[Payload]:
-        """Yield payloads in packet order; what `watch` says of a segment meanwhile is followed."""
-        extra: list[int] = []  # packets of flows that turned to WATCH_ALL inside this block
-        later: dict[int, Iterator[int]] = {}
-        for row in self._rows(np.flatnonzero(self._chosen)):
-            while extra and extra[0] < row.at:
-                yield from self._one(self._row(heapq.heappop(extra)), watch, extra, later)
-            yield from self._one(row, watch, extra, later)
-        while extra:
-            yield from self._one(self._row(heapq.heappop(extra)), watch, extra, later)
+    def chosen(self) -> Iterator[Payload]:
+        """Yield what the parsers must see, in packet order."""
+        return self._rows(np.flatnonzero(self._chosen))
 
-    def _one(
-        self, row: Payload, watch: dict[int, int], extra: list[int], later: dict[int, Iterator[int]]
-    ) -> Iterator[Payload]:
-        if watch.get(row.segment) == WATCH_NONE:
-            return
-        yield row
-        if watch.get(row.segment) == WATCH_ALL and self.added.rank[row.at] >= INSPECT_PACKETS - 1:
-            if row.segment not in later:
-                later[row.segment] = self._unchosen(row.segment, row.at)
-            following = next((at for at in later[row.segment] if at > row.at), None)
-            if following is not None:
-                heapq.heappush(extra, following)
-
-    def _unchosen(self, segment: int, at: int) -> Iterator[int]:
-        """Iterate over the later payload packets of a segment that were not chosen beforehand."""
-        start = int(self.added.start[segment])
-        end = int(self.added.start[segment + 1]) if segment + 1 < len(self.added.start) else len(self.added.order)
-        order = self.added.order[start:end]
-        rest = order[(order > at) & self._some[order] & ~self._chosen[order]]
-        return iter(rest.tolist())
-
-    def _row(self, at: int) -> Payload:
+    def row(self, at: int) -> Payload:
+        """Return the payload of one packet."""
         return next(self._rows(np.array([at])))
+
+    def following(self, row: Payload) -> int | None:
+        """Return the next payload packet of a segment that was not chosen beforehand."""
+        if row.segment not in self._later:
+            start = int(self.added.start[row.segment])
+            last = row.segment + 1 == len(self.added.start)
+            order = self.added.order[start : None if last else int(self.added.start[row.segment + 1])]
+            rest = order[(order > row.at) & self._some[order] & ~self._chosen[order]]
+            self._later[row.segment] = iter(rest.tolist())
+        return next((at for at in self._later[row.segment] if at > row.at), None)
 
     def _rows(self, at: I64) -> Iterator[Payload]:
         p, added = self.packets, self.added
@@ -322,7 +327,7 @@ class _Block:
         columns = (
             at, segment, added.token[segment], added.watch[segment], side, p.protocol[at] == TCP,
             p.seq[at] + syn.astype(np.uint32), added.isn[segment, side], added.isn_at[segment, side] <= at,
-            p.payload[at], p.payload_len[at], p.cut[at], p.family[at],
+            added.rank[at], p.payload[at], p.payload_len[at], p.cut[at], p.family[at],
             p.src_hi[at], p.src_lo[at], p.dst_hi[at], p.dst_lo[at], p.src_mac[at], p.dst_mac[at],
             p.src_port[at], p.dst_port[at], self.time[at], self.number[at],
         )  # fmt: skip

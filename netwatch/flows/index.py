@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from netwatch.flows.key import V6_BIT
 from netwatch.flows.record import FLOW, FRESH, Rows, scatter
 from netwatch.model.arrays import I32, I64, U64, Bool
 
@@ -84,7 +85,8 @@ class FlowIndex:
             (self.rows["word0"][row] == word0[pending]) & (self.rows["word1"][row] == word1[pending]) & (held >= 0)
         )
         if wide is not None:
-            same &= (self.rows["wide"][row] == wide[pending]).all(axis=1)
+            v6 = np.flatnonzero(same & (word1[pending] & np.uint64(V6_BIT) != 0))
+            same[v6] = (self.rows["wide"][row[v6]] == wide[pending[v6]]).all(axis=1)
         return same
 
     def _claim(self, want: I64, at: I64, found: I64, word0: U64, word1: U64, wide: U64 | None) -> Bool:

@@ -109,6 +109,7 @@ def test_p1_a_link_header_cut_at_any_byte_ends_in_a_state(link: int, frame: byte
 
 
 NOT_IP = {
+    "neither length nor type": (1, eth(LLC4, 1501)),
     "arp": (1, eth(bytes(28), 0x0806)),
     "spanning tree": (1, eth(b"\x42\x42\x03" + bytes(35), 38)),
     "pppoe discovery": (1, eth(b"\x11\x09\0\0\0\0", 0x8863)),

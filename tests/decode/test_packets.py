@@ -15,7 +15,7 @@ from netwatch.decode.packets import decode
 from netwatch.decode.walk import walk
 from netwatch.model.anomalies import ANOMALIES
 from netwatch.model.batch import PacketBatch
-from netwatch.model.packets import MALFORMED, OK, TRUNCATED, Packets
+from netwatch.model.packets import MALFORMED, OK, TOO_DEEP, TRUNCATED, Packets
 from netwatch.sources import open_capture
 
 lie = st.sampled_from([None, None, None, None, 0, 1, 7, 19, 39, 65_535])
@@ -87,6 +87,7 @@ def equal(one: Packets, other: Packets) -> None:
         if isinstance(mine, np.ndarray):
             assert mine.dtype == theirs.dtype, name
             np.testing.assert_array_equal(mine, theirs, name)
+    assert one.anomalies == other.anomalies
 
 
 @given(st.lists(captured(), min_size=1, max_size=12))
@@ -163,6 +164,35 @@ def test_the_fixed_header_cut_by_the_snapshot_length_leaves_the_ports() -> None:
     said, unported = rows(batch([packet[:40], packet[:36]], wirelen=[len(packet)] * 2))
     assert (said["state"], said["ports"], said["ip_bytes"], said["cut"]) == (TRUNCATED, (40_000, 53), 48, True)
     assert (unported["state"], unported["ports"], unported["in_flow"]) == (TRUNCATED, None, True)
+
+
+def test_a_header_that_ends_with_the_frame_may_be_cut_too() -> None:
+    packet = eth(ip4(tcp(), 6))
+    said = rows(batch([packet[:-1], packet[:33]], wirelen=[len(packet)] * 2))
+    assert [(one["state"], one["in_flow"]) for one in said] == [(TRUNCATED, True), (TRUNCATED, False)]
+    assert not said[0]["cut"]
+
+
+@pytest.mark.parametrize(("length", "counted", "payload"), [(28, 0, 20), (20, 0, 12), (29, 1, 20), (0, 0, 20)])
+def test_a_udp_length_ends_the_payload_unless_it_reaches_beyond_the_packet(
+    length: int, counted: int, payload: int
+) -> None:
+    whole = batch([eth(ip4(udp(b"x" * 20, length=length), 17))])
+    said = decode(whole)
+    assert (said.state[0], said.payload_len[0]) == (OK, payload)
+    assert said.anomalies.get("udp_length_beyond", 0) == counted
+
+
+def test_the_udp_length_of_a_first_fragment_is_that_of_the_datagram() -> None:
+    said = decode(batch([eth(ip4(udp(b"x" * 24, length=3_000), 17, fragment=0x2000))]))
+    assert (said.payload_len[0], said.anomalies) == (24, {})
+
+
+@pytest.mark.parametrize(("count", "state"), [(12, OK), (13, TOO_DEEP)])
+def test_p6_twelve_extension_headers_are_read_and_no_more(count: int, state: int) -> None:
+    chain = bytes((60, 0, 1, 4, 0, 0, 0, 0)) * (count - 1) + bytes((17, 0, 1, 4, 0, 0, 0, 0))
+    said = decode(batch([eth(ip6(chain + udp(b"x"), 60), 0x86DD)]))
+    assert (said.state[0], said.ports[0], said.in_flow[0]) == (state, state == OK, True)
 
 
 def test_the_same_bytes_that_were_never_cut_are_malformed() -> None:

@@ -108,9 +108,11 @@ def test_what_does_not_parse_inside_udp_stays_udp() -> None:
     junk = [by_udp(b"\x08" * 40, port) for port in (1701, 2152, 3544, 4754, 4789, 4790, 5247, 6081, 6635, 8472)]
     arp = by_udp(b"\x08\0\0\0\0\0\1\0" + eth(bytes(28), 0x0806), 4789)
     broken = by_udp(b"\x08\0\0\0\0\0\1\0" + eth(b"\x41" + PACKET4[1:]), 4789)
+    others = [by_udp(first + GTP[1:] + PACKET4, 2152) for first in (b"\x50", b"\x20")]
+    echo = by_udp(b"\x30\x01" + GTP[2:] + PACKET4, 2152)
     empty = by_udp(b"", 4789)
-    said = decode(batch([*junk, arp, broken, empty, *good]))
-    plain = len(junk) + 3
+    said = decode(batch([*junk, arp, broken, *others, echo, empty, *good]))
+    plain = len(junk) + 6
     assert (said.state == OK).all()
     assert (said.src_lo[:plain] == OUTER_SRC).all()
     assert (said.ports[:plain]).all()
@@ -193,6 +195,21 @@ def test_p6_deeper_than_the_limit_is_too_deep_and_counted_to_what_was_read(kind:
 def test_p6_as_deep_as_the_limit_is_read(kind: str) -> None:
     said = rows(batch([_nest(kind, 8)]))[0]
     assert (said["state"], said["ports"], said["payload"]) == (OK, (40_000, 443), b"hello")
+
+
+def test_m3_thousands_of_different_stacks_are_told_apart() -> None:
+    frames, stacks = [], []
+    for number in range(3_000):
+        packet, names = PACKET4, []
+        for bit in range(8):
+            nested = number >> bit & 1
+            packet = ip4(b"\0\0\x08\0" + packet, 47) if nested else ip4(packet, 4)
+            names.append("gre" if nested else "ipip")
+        frames.append(eth(packet))
+        stacks.append("/".join(reversed(names)))
+    said = decode(batch(frames))
+    assert [said.tunnels[code] for code in said.tunnel.tolist()] == stacks
+    assert len(set(said.tunnels)) == len(said.tunnels)
 
 
 def test_scapy_agrees_on_every_encapsulation_that_it_builds() -> None:
