@@ -109,7 +109,8 @@ def _apps(page: Page, summary: Row) -> None:
         for group in _groups(summary["cross"], device["device_id"]):
             app = apps.get(group[0]["app_id"])
             if app is not None and app["app_kind"] == "infra":
-                infra.append(f"{display(app['app'])} {size(_total(group))}")
+                if _total(group):
+                    infra.append(f"{display(app['app'])} {size(_total(group))}")
             else:
                 rows.append((_cells(group, app, owners.get(group[0]["owner_id"])), _roles(group)))
         if rows:

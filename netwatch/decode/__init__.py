@@ -1,0 +1,1 @@
+"""Batches in, columns out: link layers, tunnels, IP, transport; fragments from one batch to the next."""

@@ -5,7 +5,7 @@ from typing import Final
 from netwatch.names import described, dhcp, dns, dtls, quic
 from netwatch.names.dns import DNS_STREAM
 from netwatch.names.http import HTTP
-from netwatch.names.talk import DatagramProtocol, StreamProtocol
+from netwatch.names.talk import DatagramProtocol, MakeReader, StreamProtocol
 from netwatch.names.tls import TLS
 
 STREAMS: Final[dict[str, StreamProtocol]] = {  # asked in this order
@@ -15,7 +15,7 @@ STREAMS: Final[dict[str, StreamProtocol]] = {  # asked in this order
     **described.streams(),
 }
 
-PORTS: Final[dict[int, DatagramProtocol]] = {  # what runs on a port, whatever its bytes look like
+PORTS: Final[dict[int, MakeReader]] = {  # what runs on a port, whatever its bytes look like
     53: dns.datagrams,
     5353: dns.datagrams,
     5355: dns.datagrams,
@@ -26,7 +26,7 @@ PORTS: Final[dict[int, DatagramProtocol]] = {  # what runs on a port, whatever i
 }
 
 DATAGRAMS: Final[dict[str, DatagramProtocol]] = {  # asked in this order
-    "quic": quic.datagrams,
-    "dtls": dtls.datagrams,
-    "described": described.datagrams,
+    "quic": DatagramProtocol(quic.datagrams, quic.FIRSTS),
+    "dtls": DatagramProtocol(dtls.datagrams, dtls.FIRSTS),
+    "described": DatagramProtocol(described.datagrams, described.FIRSTS, described.PORTS),
 }

@@ -7,7 +7,7 @@ from netwatch.model.limits import STEPS
 
 _TYPE_LENGTH = Struct(">HH").unpack_from
 
-Wire = bytes | bytearray | memoryview
+Wire = bytes | bytearray
 """What a cursor reads from."""
 
 
@@ -78,6 +78,11 @@ class Cursor:
         if self.at >= self.end:
             raise ParseError("truncated", self.at)
         return self.data[self.at]
+
+    def peek_string(self, limit: int) -> bytes:
+        """Return the bytes through the next zero without reading them, b"" where none is among the next `limit`."""
+        at = self.at
+        return bytes(self.data[at : self.data.find(0, at, min(self.end, at + limit)) + 1])
 
     def skip(self, count: int) -> None:
         """Pass over bytes."""

@@ -18,6 +18,7 @@ from netwatch.names.talk import Datagram, DatagramReader, Ports, StreamProtocol,
 DNS, MDNS, LLMNR = 53, 5353, 5355
 _WORDS: Final = {DNS: "dns", MDNS: "mdns", LLMNR: "llmnr"}
 A, NS, CNAME, PTR, MX, AAAA, SRV, DNAME, OPT, SVCB, HTTPS = 1, 2, 5, 12, 15, 28, 33, 39, 41, 64, 65
+_ADDRESS_SIZE: Final = {A: 4, AAAA: 16}
 _NAME_AT: Final = {NS: 0, CNAME: 0, PTR: 0, DNAME: 0, MX: 2, SRV: 6}  # where the name stands in the data
 IN: Final = 1  # updates have records of other classes, without data (RFC 2136 section 2.5)
 CLASS_MASK: Final = 0x7FFF  # the top bit of mDNS says: flush the cache (RFC 6762 section 10.2)
@@ -30,8 +31,14 @@ _MESSAGE_MAX: Final = 65_535
 _HEADER: Final = Struct(">6H")
 _QUESTION: Final = Struct(">HH")  # type, class
 _RECORD: Final = Struct(">HHIH")  # type, class, TTL, length of data
+_REMEMBERED: Final = 2_048  # names kept over messages; then all of them are forgotten
+_REMEMBERED_SIZE: Final = 80  # bytes of one: whatever is sent, they take less than 6 MiB
 
 Labels = tuple[bytes, ...]
+Name = tuple[Labels, str, int]
+"""A name: its labels as sent, as text, and its size on the wire without the root."""
+
+_remembered: dict[bytes, Name] = {}  # by their bytes, pointers apart: a network asks for the same few again and again
 
 
 def _pointer(cursor: Cursor, at: int, lowest: int) -> int:
@@ -50,14 +57,32 @@ class _Names:
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Labels, str, int]] = {}
+        self._known: dict[int, Name] = {}
 
-    def read(self, cursor: Cursor) -> tuple[Labels, str]:
-        """Read a name: its labels as sent, and as text (RFC 1035 sections 3.1, 4.1.4).
+    def read(self, cursor: Cursor) -> Name:
+        """Read a name (RFC 1035 sections 3.1, 4.1.4).
 
         Raises ParseError: truncated, dns_label_type, dns_pointer_forward, dns_pointer_chain, dns_name_too_long,
         step_budget_spent.
         """
+        data, first = cursor.data, cursor.at
+        if first + 1 < cursor.end and data[first] >= 0xC0:  # a pointer alone: most names of answers
+            name = self._known.get((data[first] & 0x3F) << 8 | data[first + 1])
+            if name is not None:
+                cursor.at = first + 2
+                cursor.step()
+                return name
+        else:
+            raw = cursor.peek_string(_REMEMBERED_SIZE)
+            name = _remembered.get(raw)
+            if name is not None:
+                cursor.at = first + len(raw)
+                cursor.step(len(name[0]))
+                self._known[first] = name
+                return name
+        return self._walk(cursor)
+
+    def _walk(self, cursor: Cursor) -> Name:
         data, end, first = cursor.data, cursor.end, cursor.at
         at = lowest = first
         behind = -1  # offset behind the first pointer
@@ -75,9 +100,7 @@ class _Names:
                 if known is not None:
                     cursor.step(len(labels) + jumps)
                     cursor.at = behind
-                    if not labels:
-                        return known[0], known[1]
-                    return self._keep(first, [*labels, *known[0]], size + known[2])
+                    return self._keep(first, (*labels, *known[0]), size + known[2]) if labels else known
                 if jumps > DNS_POINTERS:
                     raise ParseError("dns_pointer_chain", at)
                 at = lowest = target
@@ -95,14 +118,22 @@ class _Names:
                 break
         cursor.step(len(labels) + jumps)
         cursor.at = at if behind < 0 else behind
-        return self._keep(first, labels, size)
+        name = self._keep(first, tuple(labels), size)
+        if not jumps and size < _REMEMBERED_SIZE:
+            _remember(bytes(data[first:at]), name)
+        return name
 
-    def _keep(self, first: int, labels: list[bytes], size: int) -> tuple[Labels, str]:
+    def _keep(self, first: int, labels: Labels, size: int) -> Name:
         if size >= _WIRE_NAME_MAX:
             raise ParseError("dns_name_too_long", first)
-        known = tuple(labels), dns_text(labels), size
-        self._known[first] = known
-        return known[0], known[1]
+        name = self._known[first] = labels, dns_text(labels), size
+        return name
+
+
+def _remember(raw: bytes, name: Name) -> None:
+    if len(_remembered) >= _REMEMBERED:
+        _remembered.clear()
+    _remembered[raw] = name
 
 
 def parse_message(message: Cursor, source: Address | None = None) -> tuple[DnsMessage, DeviceName | None]:
@@ -120,13 +151,13 @@ def parse_message(message: Cursor, source: Address | None = None) -> tuple[DnsMe
     try:
         for _ in range(counts[0]):
             message.step()
-            _, name = names.read(message)
+            _, name, _ = names.read(message)
             questions.append(DnsQuestion(name, type_word(message.unpack(_QUESTION)[0])))
         for number in range(sum(counts[1:])):
             if number >= DNS_RECORDS:
                 message.note("dns_records")
                 break
-            labels, name = names.read(message)
+            labels, name, _ = names.read(message)
             kind, family, ttl, length = message.unpack(_RECORD)
             if kind == OPT:
                 rcode |= (ttl >> 24) << 4  # RFC 6891 section 6.1.3
@@ -148,21 +179,23 @@ def _answer(message: Cursor, names: _Names, name: str, head: tuple[int, int, int
     """Read the data behind the head of a record: type, class, TTL, length."""
     kind, family, ttl, length = head
     start, whole = message.at, message.end
-    data = message.sub(length)
-    if kind in (A, AAAA) and (length or family == IN):
-        if length != (4 if kind == A else 16):
+    if kind in _ADDRESS_SIZE and (length or family == IN):
+        raw = message.take(length)
+        if length != _ADDRESS_SIZE[kind]:
             raise ParseError("dns_address_length", start)
-        address = from_bytes(data.rest())
+        address = from_bytes(raw)
         return DnsAnswer(name, type_word(kind), address_text(address), ttl, address, ech=False)
+    message.skip(length)
     if kind in _NAME_AT and length:
         message.at, message.end = start + _NAME_AT[kind], start + length
         try:
-            _, target = names.read(message)
+            _, target, _ = names.read(message)
         finally:
             message.at, message.end = start + length, whole
         return DnsAnswer(name, type_word(kind), target, ttl, None, ech=False)
-    ech = kind in (HTTPS, SVCB) and _has_ech(Cursor(message.data, start, start + length, message.budget))
+    data = message.within(start, start + length)
     text = data.take(min(length, STRING_MAX // 2)).hex()
+    ech = kind in (HTTPS, SVCB) and _has_ech(message.within(start, start + length))
     return DnsAnswer(name, type_word(kind), text, ttl, None, ech)
 
 
@@ -182,7 +215,7 @@ def _device(labels: Labels, source: Address) -> DeviceName | None:
 
 
 def _word(ports: Ports) -> str:
-    return next((_WORDS[port] for port in ports if port in _WORDS), "dns")
+    return _WORDS.get(ports[0]) or _WORDS.get(ports[1]) or "dns"
 
 
 def _reading(message: Cursor, ports: Ports, source: Address | None, anomalies: Counter[str]) -> Reading:

@@ -15,6 +15,7 @@ from netwatch.names.tls import hello_reading
 
 HANDSHAKE: Final = 22
 SERVER_HELLO, HELLO_VERIFY_REQUEST = 2, 3
+FIRSTS: Final = range(20, 26)  # content types of plaintext
 _VERSIONS: Final = (b"\xfe\xff", b"\xfe\xfd", b"\x01\x00")
 _FRAGMENT_STEPS: Final = 8  # a fragment costs as much as so many steps of others
 _MESSAGES: Final = 4  # hellos under way: the first, that with the cookie, and a retry
@@ -22,7 +23,7 @@ _MESSAGES: Final = 4  # hellos under way: the first, that with the cookie, and a
 
 def looks_like(payload: bytes) -> bool:
     """Whether bytes begin with a DTLS record of the plaintext epoch."""
-    return len(payload) > 13 and 20 <= payload[0] <= 25 and payload[1:3] in _VERSIONS and payload[3:5] == b"\0\0"
+    return len(payload) > 13 and payload[0] in FIRSTS and payload[1:3] in _VERSIONS and payload[3:5] == b"\0\0"
 
 
 class _Hellos:

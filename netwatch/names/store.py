@@ -28,6 +28,9 @@ class Store:
     def __len__(self) -> int:
         return len(self._states)
 
+    def __contains__(self, flow: int) -> bool:
+        return flow in self._states
+
     def get(self, flow: int) -> State | None:
         """Return what is known of a flow."""
         return self._states.get(flow)

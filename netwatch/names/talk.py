@@ -1,7 +1,7 @@
 """What a protocol's file offers to the inspector."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import NamedTuple, Protocol
 
 from netwatch.model.reading import Address, Reading
@@ -55,5 +55,15 @@ class DatagramReader(Protocol):
     def __call__(self, datagram: Datagram) -> Reading | None: ...
 
 
-DatagramProtocol = Callable[[Store, Counter[str]], DatagramReader]
-"""Makes the reader of one inspector, which keeps states of flows in the store."""
+MakeReader = Callable[[Store, Counter[str]], DatagramReader]
+
+
+class DatagramProtocol(NamedTuple):
+    """reader: makes the reader of one inspector, which keeps states of flows in the store.
+
+    firsts: the bytes that a datagram can begin with, unless its flow has a state or it runs on one of the ports.
+    """
+
+    reader: MakeReader
+    firsts: Container[int]
+    ports: frozenset[int] = frozenset()
