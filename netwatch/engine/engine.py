@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,7 +22,7 @@ from netwatch.flows.table import FlowTable
 from netwatch.model.arrays import I32, I64, U16
 from netwatch.model.batch import PacketBatch
 from netwatch.model.ledger import Ledger
-from netwatch.model.limits import RELEASE_PACKETS
+from netwatch.model.limits import RELEASE_PACKETS, WORDS_MAX
 from netwatch.model.packets import STATES, Packets
 from netwatch.model.records import Release
 from netwatch.places.local import LocalNetworks
@@ -55,9 +56,9 @@ class Engine:
         self._inspection = Inspection(self._devices, self._lookups, self._memory, local)
         self._releaser = Releaser(attributor, places, self._devices, local, self._memory.ech)
         self._position = 0  # frames seen
-        self._clock = 0  # median time of the last block: one absurd time stamp expires nothing
-        self._tunnels: list[str | None] = [None]
-        self._interfaces: list[str | None] = [None]
+        self._times: list[I64] = []  # of the packets since the last release
+        self._tunnels = Words()
+        self._interfaces = Words()
 
     def feed(self, batch: PacketBatch) -> Iterator[Release]:
         """Take a batch; yield records at the fixed points of the input that it reaches."""
@@ -65,9 +66,9 @@ class Engine:
         self._count(batch, packets)
         packets = self._fragments.apply(packets, batch.time)
         whole = dict(self._fragments.datagrams(packets, batch.data))
-        tunnel = _codes(self._tunnels, packets.tunnels)[packets.tunnel]
+        tunnel = self._tunnels.codes(packets.tunnels)[packets.tunnel]
         packets = packets._replace(tunnel=tunnel)
-        interface = _codes(self._interfaces, batch.interfaces).astype(np.uint16)[batch.interface]
+        interface = self._interfaces.codes(batch.interfaces).astype(np.uint16)[batch.interface]
         for lo, hi in pairwise(self._borders(len(batch.time))):
             if self._position % self._table.block == 0:
                 self._table.make_room()
@@ -75,33 +76,27 @@ class Engine:
             if len(at):
                 self._block(batch, packets, at, interface, whole, lo)
             self._position += hi - lo
-            if hi > lo:
-                self._clock = int(np.median(batch.time[lo:hi]))
+            self._times.append(batch.time[lo:hi].copy())
             if self._position % RELEASE_PACKETS == 0:
-                self._table.sweep(self._clock)
                 yield from self._release(last=False)
 
     def finish(self) -> Iterator[Release]:
         """End every flow and open lookup: the input is over."""
-        self._table.sweep(self._clock)
-        self._table.finish()
         yield from self._release(last=True)
 
     def ledger(self) -> Ledger:
         """Return the counters as they stand."""
-        ledger = self._ledger
-        ledger.flows_created = self._table.created
-        ledger.flows_ended = self._table.created - self._table.live
-        return ledger
+        created = self._table.created
+        ended = created - self._table.live
+        return replace(self._ledger, flows_created=created, flows_ended=ended, anomalies=self._anomalies())
 
-    def anomalies(self) -> Counter[str]:
-        """Return how often each rule of model/anomalies.py was broken."""
+    def _anomalies(self) -> Counter[str]:
         total = Counter(self._ledger.anomalies)
         for part in (self._inspection.inspector, self._memory, self._lookups, self._fragments):
             total.update(part.anomalies)
-        if self._inspection.hosts_evicted:
-            total["device_names_evicted"] += self._inspection.hosts_evicted
-        return total
+        total["device_names_evicted"] += self._inspection.hosts_evicted
+        total["words_folded"] += self._tunnels.folded + self._interfaces.folded
+        return +total
 
     def _count(self, batch: PacketBatch, packets: Packets) -> None:
         ledger = self._ledger
@@ -136,19 +131,43 @@ class Engine:
         self._table.watch(*self._inspection.look(part, added, batch.data, time, number, inside))
 
     def _release(self, *, last: bool) -> Iterator[Release]:
-        lookups = self._lookups.finish() if last else self._lookups.due(self._clock)
-        named = [one._replace(device=self._devices.device(one.device.device_id)) for one in lookups]
+        if self._times:  # one absurd time stamp expires nothing: the median counts
+            clock = int(np.median(np.concatenate(self._times)))
+            self._times = []
+            self._table.sweep(clock)
+            due = self._lookups.due(clock)
+        else:
+            due = []
+        if last:
+            self._table.finish()
+            due += self._lookups.finish()
+        named = [one._replace(device=self._devices.device(one.device.device_id)) for one in due]
         named.sort(key=lambda one: (one.time, one.packet))
         self._ledger.lookups += len(named)
         rows = self._table.take()
-        for flows in self._releaser.flows(rows, self._inspection.forget, self._tunnels, self._interfaces):
+        for flows in self._releaser.flows(rows, self._inspection.forget, self._tunnels.values, self._interfaces.values):
             yield Release(flows, named)
             named = []
 
 
-def _codes(known: list[str | None], values: tuple[str | None, ...]) -> I32:
-    """Number values by their place in `known`, which grows."""
-    for value in values:
-        if value not in known:
-            known.append(value)
-    return np.array([known.index(value) for value in values], np.int32)
+class Words:
+    """Numbers the names of tunnels or interfaces; beyond WORDS_MAX of them further ones count as none."""
+
+    def __init__(self) -> None:
+        self.values: list[str | None] = [None]
+        self.folded = 0
+        self._codes: dict[str | None, int] = {None: 0}
+
+    def codes(self, words: tuple[str | None, ...]) -> I32:
+        """Return the number of each word, int32[len(words)]."""
+        return np.array([self._code(word) for word in words], np.int32)
+
+    def _code(self, word: str | None) -> int:
+        code = self._codes.get(word)
+        if code is None:
+            if len(self.values) >= WORDS_MAX:
+                self.folded += 1
+                return 0
+            code = self._codes[word] = len(self.values)
+            self.values.append(word)
+        return code

@@ -61,7 +61,9 @@ ANOMALIES: Final[dict[str, str]] = {
     "frag_datagram_evicted": "a datagram that was not whole was forgotten for others",
     "frag_overlap": "fragments of a datagram say different bytes of one place",
     "frag_too_long": "a fragment ends beyond 65,535 bytes",
-    # --- flows ---
+    # --- engine ---
+    "device_names_evicted": "more devices told a name than are remembered; the oldest name was dropped",
+    "words_folded": "more names of tunnel stacks or interfaces than are told apart; the further ones count as none",
     # --- names: cursor, reassembly ---
     "reassembly_overlap": "bytes sent twice differ from those that came first",
     "reassembly_held_full": "more runs of a stream wait for a gap to close than are held",

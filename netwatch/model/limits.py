@@ -42,6 +42,8 @@ QUIC_RATE_SOURCE: Final = 50  # P8: of them by one source address
 CERTIFICATE_NAMES: Final = 64  # names kept of one certificate; more is a shared front
 HTTP_HEAD: Final = 16_384  # bytes of one request head
 
+WORDS_MAX: Final = 65_536  # names of tunnels or interfaces that one run tells apart: numbers of 16 bits
+
 INSPECT_PACKETS: Final = 6  # payload packets of a flow that parsers see unasked
 DNS_MEMORY: Final = 65_536  # M3: addresses remembered
 DNS_NAMES: Final = 8  # M3: names an address

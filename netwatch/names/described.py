@@ -4,7 +4,7 @@ Each test sees the bytes of one datagram, or the first bytes that a side sent ov
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final
 
 from netwatch.model.reading import Reading
@@ -154,6 +154,16 @@ DATAGRAM_TESTS: Final[dict[str, Test]] = {
     "rtcp": rtp,
 }
 
+FIRST_OF: Final[dict[str, Container[int]]] = {  # what those that have no port of their own begin with
+    "stun": range(0x40),
+    "wireguard": range(1, 5),
+    "openvpn": (0x38, 0x40, 0x50),
+    "bittorrent": b"\x13d",
+    "rtcp": range(0x80, 0xC0),
+}
+FIRSTS: Final = frozenset(first for first in range(256) if any(first in firsts for firsts in FIRST_OF.values()))
+PORTS: Final = frozenset((OPENVPN_PORT, NTP_PORT, NBNS_PORT, SSDP_PORT, IKE_PORT, IKE_NAT_PORT))
+
 SHARED: Final = ("stun",)  # DTLS with names follows on the same flow
 
 STREAM_TESTS: Final[dict[str, Test]] = {
@@ -175,9 +185,16 @@ STARTTLS: Final = ("smtp", "imap", "pop3", "ftp")  # a hello may follow
 def datagrams(_store: Store, _anomalies: Counter[str]) -> DatagramReader:
     """Make the reader that asks the table."""
 
+    on_ports = tuple(DATAGRAM_TESTS.items())
+    by_first = [
+        tuple((protocol, DATAGRAM_TESTS[protocol]) for protocol, firsts in FIRST_OF.items() if first in firsts)
+        for first in range(256)
+    ]
+
     def read(datagram: Datagram) -> Reading | None:
-        for protocol, test in DATAGRAM_TESTS.items():
-            if test(datagram.payload, datagram.ports):
+        payload, ports = datagram.payload, datagram.ports
+        for protocol, test in by_first[payload[0]] if PORTS.isdisjoint(ports) else on_ports:
+            if test(payload, ports):
                 return Reading(protocol, done=protocol not in SHARED)
         return None
 

@@ -14,9 +14,12 @@ _TAGS: Final = 128  # the specification's own limit
 _SEARCH: Final = 64  # packet header, hash, frame header
 
 
+PUBLIC_FLAGS: Final = frozenset(flags for flags in range(256) if flags & 0xC9 == 0x09)  # with an id and a version
+
+
 def public_version(payload: bytes) -> str | None:
     """Return the version of a client's packet with a public header (up to Q043): flags, 8-byte id, version."""
-    if len(payload) > 30 and payload[0] & 0xC9 == 0x09 and payload[9:10] == b"Q" and payload[10:13].isdigit():
+    if len(payload) > 30 and payload[0] in PUBLIC_FLAGS and payload[9:10] == b"Q" and payload[10:13].isdigit():
         return payload[9:13].decode("ascii")
     return None
 

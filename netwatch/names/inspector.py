@@ -55,11 +55,18 @@ class Inspector:
     def __init__(self) -> None:
         self.anomalies: Counter[str] = Counter()
         self._store = Store(self.anomalies)
-        self._ports: dict[int, DatagramReader] = {}
-        made: dict[object, DatagramReader] = {}
-        for port, protocol in PORTS.items():
-            self._ports[port] = made.setdefault(protocol, protocol(self._store, self.anomalies))
-        self._readers = [protocol(self._store, self.anomalies) for protocol in DATAGRAMS.values()]
+        made = {make: make(self._store, self.anomalies) for make in PORTS.values()}
+        self._ports = {port: made[make] for port, make in PORTS.items()}
+        self._readers = tuple(protocol.reader(self._store, self.anomalies) for protocol in DATAGRAMS.values())
+        self._open_ports = frozenset().union(*(protocol.ports for protocol in DATAGRAMS.values()))
+        self._by_first = [
+            tuple(
+                reader
+                for reader, protocol in zip(self._readers, DATAGRAMS.values(), strict=True)
+                if first in protocol.firsts
+            )
+            for first in range(256)
+        ]
 
     def segment(
         self,
@@ -108,13 +115,18 @@ class Inspector:
         """
         if not payload:
             return None
+        on_port = self._ports.get(dst_port) or self._ports.get(src_port)
+        readers = self._by_first[payload[0]]
+        if on_port is not None or flow in self._store or not self._open_ports.isdisjoint((src_port, dst_port)):
+            readers = self._readers
+        elif not readers:  # most of what is not known is refused here
+            return None
         datagram = Datagram(flow, side, payload, cut, (src_port, dst_port), source, now_ns)
-        reader = self._ports.get(dst_port) or self._ports.get(src_port)
-        if reader is not None:
-            reading = self._ask(reader, datagram)
+        if on_port is not None:
+            reading = self._ask(on_port, datagram)
             if reading is not None:
                 return reading
-        for reader in self._readers:
+        for reader in readers:
             reading = self._ask(reader, datagram)
             if reading is not None:
                 return reading

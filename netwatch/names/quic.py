@@ -10,7 +10,7 @@ from netwatch.model.reading import Reading
 from netwatch.model.text import wire_text
 from netwatch.names.buckets import Buckets
 from netwatch.names.cursor import Budget, Cursor
-from netwatch.names.gquic import parse_chlo, public_version
+from netwatch.names.gquic import PUBLIC_FLAGS, parse_chlo, public_version
 from netwatch.names.hello import CLIENT_HELLO, parse_client_hello
 from netwatch.names.initial import Keys, QuicVersion, derive, open_initial, version_of
 from netwatch.names.reassembly import Assembler
@@ -23,6 +23,7 @@ DOQ_PORT: Final = 853
 _CID_MAX: Final = 20  # RFC 9000 section 17.2
 _COALESCED: Final = 16  # packets read in one datagram
 _WAIT_PACKETS: Final = 16  # packets of a flow that are waited for without an Initial among them
+FIRSTS: Final = frozenset(range(LONG, 256)) | PUBLIC_FLAGS
 _ZEROS: Final = re.compile(rb"\0*")
 
 

@@ -61,7 +61,7 @@ MakeReader = Callable[[Store, Counter[str]], DatagramReader]
 class DatagramProtocol(NamedTuple):
     """reader: makes the reader of one inspector, which keeps states of flows in the store.
 
-    firsts: the bytes that a datagram can begin with, unless its flow has a state or it runs on one of the ports.
+    firsts: bytes that a datagram may begin with; it is asked about others only on its ports and in flows with a state.
     """
 
     reader: MakeReader
