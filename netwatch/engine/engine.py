@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 
@@ -22,11 +23,13 @@ from netwatch.flows.table import FlowTable
 from netwatch.model.arrays import I32, I64, U16
 from netwatch.model.batch import PacketBatch
 from netwatch.model.ledger import Ledger
-from netwatch.model.limits import RELEASE_PACKETS, WORDS_MAX
+from netwatch.model.limits import RELEASE_PACKETS, STREAM_PACKETS, WORDS_MAX
 from netwatch.model.packets import STATES, Packets
 from netwatch.model.records import Release
 from netwatch.places.local import LocalNetworks
 from netwatch.places.places import Places
+
+SECOND_NS: Final = 10**9
 
 
 class Engine:
@@ -44,7 +47,13 @@ class Engine:
         *,
         max_flows: int,
         draw: Callable[[int], int],
+        streamed: bool = False,
     ) -> None:
+        """Take what an engine needs beside packets.
+
+        draw: gives a random number of so many bits, for the hash of the flow table.
+        streamed: the input comes as it happens: records also leave when a second of it has passed.
+        """
         self._ledger = Ledger()
         self.unread_links: Counter[int] = Counter()  # frames of link types that are not read
         attributor = Attributor(catalogue)
@@ -55,6 +64,9 @@ class Engine:
         self._table = FlowTable(max_flows, random_multipliers(draw))
         self._inspection = Inspection(self._devices, self._lookups, self._memory, local)
         self._releaser = Releaser(attributor, places, self._devices, local, self._memory.ech)
+        self._streamed = streamed
+        self._from = 0  # frame behind the last release that a second made
+        self._second: int | None = None  # and the second of that frame
         self._position = 0  # frames seen
         self._times: list[I64] = []  # of the packets since the last release
         self._tunnels = Words()
@@ -69,7 +81,10 @@ class Engine:
         tunnel = self._tunnels.codes(packets.tunnels)[packets.tunnel]
         packets = packets._replace(tunnel=tunnel)
         interface = self._interfaces.codes(batch.interfaces).astype(np.uint16)[batch.interface]
-        for lo, hi in pairwise(self._borders(len(batch.time))):
+        releases = self._seconds(batch.time) if self._streamed else set()
+        if 0 in releases:
+            yield from self._release(last=False)
+        for lo, hi in pairwise(sorted(self._borders(len(batch.time)) | releases)):
             if self._position % self._table.block == 0:
                 self._table.make_room()
             at = np.flatnonzero(packets.in_flow[lo:hi]) + lo
@@ -77,7 +92,7 @@ class Engine:
                 self._block(batch, packets, at, interface, whole, lo)
             self._position += hi - lo
             self._times.append(batch.time[lo:hi].copy())
-            if self._position % RELEASE_PACKETS == 0:
+            if self._position % RELEASE_PACKETS == 0 or hi in releases:
                 yield from self._release(last=False)
 
     def finish(self) -> Iterator[Release]:
@@ -111,12 +126,30 @@ class Engine:
         if not reads(batch.link_type):
             self.unread_links[batch.link_type] += len(wire)
 
-    def _borders(self, count: int) -> list[int]:
+    def _borders(self, count: int) -> set[int]:
         """Cut a batch where the input reaches a multiple of the table's block or of RELEASE_PACKETS."""
         borders = {0, count}
         for step in (self._table.block, RELEASE_PACKETS):
             borders.update(range(-self._position % step, count, step))
-        return sorted(borders)
+        return borders
+
+    def _seconds(self, time: I64) -> set[int]:
+        """Find the packets of a stream before which a second has passed, at least STREAM_PACKETS apart."""
+        second = time // SECOND_NS
+        releases: set[int] = set()
+        at = max(0, self._from + STREAM_PACKETS - self._position)
+        while at < len(time):
+            if self._second is None:
+                self._second = int(second[0])
+            later = np.flatnonzero(second[at:] != self._second)
+            if not len(later):
+                break
+            at += int(later[0])
+            releases.add(at)
+            self._second = int(second[at])
+            self._from = self._position + at
+            at += STREAM_PACKETS
+        return releases
 
     def _block(
         self, batch: PacketBatch, packets: Packets, at: I64, interface: U16, whole: dict[int, bytes], lo: int

@@ -31,6 +31,8 @@ _MESSAGE_MAX: Final = 65_535
 _HEADER: Final = Struct(">6H")
 _QUESTION: Final = Struct(">HH")  # type, class
 _RECORD: Final = Struct(">HHIH")  # type, class, TTL, length of data
+_POINTED: Final = Struct(">HHHIH")  # a pointer in front of that
+_POINTER: Final = 0xC000  # a pointer is this plus an offset below 0x4000
 _REMEMBERED: Final = 2_048  # names kept over messages; then all of them are forgotten
 _REMEMBERED_SIZE: Final = 80  # bytes of one: whatever is sent, they take less than 6 MiB
 
@@ -38,7 +40,7 @@ Labels = tuple[bytes, ...]
 Name = tuple[Labels, str, int]
 """A name: its labels as sent, as text, and its size on the wire without the root."""
 
-_remembered: dict[bytes, Name] = {}  # by their bytes, pointers apart: a network asks for the same few again and again
+_remembered: dict[bytes, Name] = {}  # by what they are without pointers: a network asks for the same few all day
 
 
 def _pointer(cursor: Cursor, at: int, lowest: int) -> int:
@@ -52,12 +54,25 @@ def _pointer(cursor: Cursor, at: int, lowest: int) -> int:
 
 
 class _Names:
-    """Reads the names of one message; those that a pointer may mean again are kept."""
+    """Reads the names of one message; those that a pointer may mean again are kept, by that pointer."""
 
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
         self._known: dict[int, Name] = {}
+
+    def head(self, cursor: Cursor) -> tuple[Name, int, int, int, int]:
+        """Read a record up to its data: name, type, class, TTL, length. Raises ParseError as `read`."""
+        if cursor.end - cursor.at >= _POINTED.size:
+            pointer, kind, family, ttl, length = _POINTED.unpack_from(cursor.data, cursor.at)
+            name = self._known.get(pointer)
+            if name is not None:  # as most answers begin
+                cursor.at += _POINTED.size
+                cursor.step()
+                return name, kind, family, ttl, length
+        name = self.read(cursor)
+        kind, family, ttl, length = cursor.unpack(_RECORD)
+        return name, kind, family, ttl, length
 
     def read(self, cursor: Cursor) -> Name:
         """Read a name (RFC 1035 sections 3.1, 4.1.4).
@@ -65,24 +80,17 @@ class _Names:
         Raises ParseError: truncated, dns_label_type, dns_pointer_forward, dns_pointer_chain, dns_name_too_long,
         step_budget_spent.
         """
-        data, first = cursor.data, cursor.at
-        if first + 1 < cursor.end and data[first] >= 0xC0:  # a pointer alone: most names of answers
-            name = self._known.get((data[first] & 0x3F) << 8 | data[first + 1])
-            if name is not None:
-                cursor.at = first + 2
-                cursor.step()
-                return name
-        else:
-            raw = cursor.peek_string(_REMEMBERED_SIZE)
-            name = _remembered.get(raw)
-            if name is not None:
-                cursor.at = first + len(raw)
-                cursor.step(len(name[0]))
-                self._known[first] = name
-                return name
-        return self._walk(cursor)
+        raw = cursor.peek_string(_REMEMBERED_SIZE)
+        name = _remembered.get(raw)
+        if name is None:
+            return self._walk(cursor)
+        self._known[_POINTER + cursor.at] = name
+        cursor.at += len(raw)
+        cursor.step(len(name[0]))
+        return name
 
     def _walk(self, cursor: Cursor) -> Name:
+        """Read a name label by label."""
         data, end, first = cursor.data, cursor.end, cursor.at
         at = lowest = first
         behind = -1  # offset behind the first pointer
@@ -96,7 +104,7 @@ class _Names:
                 target = _pointer(cursor, at, lowest)
                 behind = at + 2 if behind < 0 else behind
                 jumps += 1
-                known = self._known.get(target)
+                known = self._known.get(_POINTER + target)
                 if known is not None:
                     cursor.step(len(labels) + jumps)
                     cursor.at = behind
@@ -126,7 +134,7 @@ class _Names:
     def _keep(self, first: int, labels: Labels, size: int) -> Name:
         if size >= _WIRE_NAME_MAX:
             raise ParseError("dns_name_too_long", first)
-        name = self._known[first] = labels, dns_text(labels), size
+        name = self._known[_POINTER + first] = labels, dns_text(labels), size
         return name
 
 
@@ -142,31 +150,34 @@ def parse_message(message: Cursor, source: Address | None = None) -> tuple[DnsMe
     source: who sent an mDNS message: the device name is the one whose address that is, if any.
     Raises ParseError: truncated, where there is no whole header; the rule that was broken, where nothing was read.
     """
-    ident, flags, *counts = message.unpack(_HEADER)
+    ident, flags, asked, *counts = message.unpack(_HEADER)
     names = _Names()
     questions: list[DnsQuestion] = []
     answers: list[DnsAnswer] = []
     rcode = flags & 0x0F
     device: DeviceName | None = None
     try:
-        for _ in range(counts[0]):
+        for _ in range(asked):
             message.step()
-            _, name, _ = names.read(message)
-            questions.append(DnsQuestion(name, type_word(message.unpack(_QUESTION)[0])))
-        for number in range(sum(counts[1:])):
+            _, text, _ = names.read(message)
+            kind, _ = message.unpack(_QUESTION)
+            questions.append(DnsQuestion(text, type_word(kind)))
+        for number in range(sum(counts)):
             if number >= DNS_RECORDS:
                 message.note("dns_records")
                 break
-            labels, name, _ = names.read(message)
-            kind, family, ttl, length = message.unpack(_RECORD)
+            (labels, text, _), kind, family, ttl, length = names.head(message)
             if kind == OPT:
                 rcode |= (ttl >> 24) << 4  # RFC 6891 section 6.1.3
                 message.skip(length)
                 continue
-            answer = _answer(message, names, name, (kind, family & CLASS_MASK, ttl, length))
+            if kind in _ADDRESS_SIZE and (length or family & CLASS_MASK == IN):
+                answer = _address(message, text, kind, ttl, length)
+                if source is not None and answer.address == source and device is None:
+                    device = _device(labels, source)
+            else:
+                answer = _other(message, names, text, kind, ttl, length)
             answers.append(answer)
-            if source is not None and answer.address == source and device is None:
-                device = _device(labels, source)
     except ParseError as error:
         if not questions and not answers:
             raise
@@ -175,17 +186,20 @@ def parse_message(message: Cursor, source: Address | None = None) -> tuple[DnsMe
     return DnsMessage(ident, response, rcode_word(rcode), tuple(questions), tuple(answers)), device
 
 
-def _answer(message: Cursor, names: _Names, name: str, head: tuple[int, int, int, int]) -> DnsAnswer:
-    """Read the data behind the head of a record: type, class, TTL, length."""
-    kind, family, ttl, length = head
+def _address(message: Cursor, name: str, kind: int, ttl: int, length: int) -> DnsAnswer:
+    """Read the data of A or AAAA."""
+    start = message.at
+    raw = message.take(length)
+    if length != _ADDRESS_SIZE[kind]:
+        raise ParseError("dns_address_length", start)
+    address = from_bytes(raw)
+    return DnsAnswer(name, type_word(kind), address_text(address), ttl, address, ech=False)
+
+
+def _other(message: Cursor, names: _Names, name: str, kind: int, ttl: int, length: int) -> DnsAnswer:
+    """Read the data of another type: a name, else bytes."""
     start, whole = message.at, message.end
-    if kind in _ADDRESS_SIZE and (length or family == IN):
-        raw = message.take(length)
-        if length != _ADDRESS_SIZE[kind]:
-            raise ParseError("dns_address_length", start)
-        address = from_bytes(raw)
-        return DnsAnswer(name, type_word(kind), address_text(address), ttl, address, ech=False)
-    message.skip(length)
+    data = message.sub(length)
     if kind in _NAME_AT and length:
         message.at, message.end = start + _NAME_AT[kind], start + length
         try:
@@ -193,9 +207,8 @@ def _answer(message: Cursor, names: _Names, name: str, head: tuple[int, int, int
         finally:
             message.at, message.end = start + length, whole
         return DnsAnswer(name, type_word(kind), target, ttl, None, ech=False)
-    data = message.within(start, start + length)
-    text = data.take(min(length, STRING_MAX // 2)).hex()
     ech = kind in (HTTPS, SVCB) and _has_ech(message.within(start, start + length))
+    text = data.take(min(length, STRING_MAX // 2)).hex()
     return DnsAnswer(name, type_word(kind), text, ttl, None, ech)
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from netwatch.decode.link import link_name
 from netwatch.engine.engine import Engine
@@ -60,10 +61,11 @@ def replay(
     catalogue = signatures.load()
     places = datafiles.places(geo)
     chosen = Filter(parse(filter_text), catalogue) if filter_text is not None else None
-    engine = Engine(catalogue, places, datafiles.vendors().vendor, local, max_flows=max_flows, draw=_draw)
+    streamed = any(path == "-" or Path(path).is_fifo() for path in paths)
+    vendor = datafiles.vendors().vendor
+    engine = Engine(catalogue, places, vendor, local, max_flows=max_flows, draw=_draw, streamed=streamed)
     with ExitStack() as stack:
         sources = [stack.enter_context(open_capture(path, max_bytes=max_bytes)) for path in paths]
-        streamed = "-" in paths
         sinks = [_guarded(stack, open_sink(spec, grow=streamed)) for spec in writes]
         summary = Summary()
 
