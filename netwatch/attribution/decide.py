@@ -1,25 +1,17 @@
 """Names, addresses and the catalogue into one label with its evidence (DESIGN section 5)."""
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate, islice
+from operator import ne
 from typing import Final, NamedTuple
 
 from netwatch.attribution.blindness import DOT_PORT, HTTPS_PORT, nameless_reason, tunnel_reason
+from netwatch.attribution.candidates import CERTIFICATE, DNS, DNS_OTHER, HOST, SNI, Candidate, Candidates, domain
 from netwatch.attribution.catalogue import STEP_DOWN, Catalogue, Match, NetworkMatch
-from netwatch.attribution.normal import is_literal, matchable, normal_form
 from netwatch.model.limits import EVIDENCE, LABEL_CACHE
 from netwatch.model.reading import Address
 from netwatch.model.records import Evidence, Label
-
-# Kinds in the order of DESIGN section 5; the best that shows a name wins.
-SNI, HOST, CERTIFICATE, DNS, DNS_OTHER = range(5)
-TIERS: Final = {
-    "sni": SNI,
-    "quic_sni": SNI,
-    "http_host": HOST,
-    "certificate": CERTIFICATE,
-    "dns_answer": DNS,
-    "dns_answer_other": DNS_OTHER,
-}
 
 
 class Sighting(NamedTuple):
@@ -79,34 +71,11 @@ class Judgement(NamedTuple):
     ech: str | None
 
 
-class Named(NamedTuple):
-    """A sighting looked up. at: its place in the flow's sightings; name: normal form, else as seen.
-
-    clear: it is a name, no address.   chain: sightings of DNS with the same number are of one answer.
-    """
-
-    at: int
-    tier: int
-    kind: str
-    name: str
-    clear: bool
-    match: Match | None
-    chain: int
-
-    @property
-    def app(self) -> Match | None:
-        """The match where it says more than an operator."""
-        return self.match if self.match is not None and self.match.app.kind != "infra" else None
-
-
 class Verdict(NamedTuple):
-    """What is cached: all of a judgement but the times.
-
-    evidence: place of the sighting (-1: the network), kind, value, rule.
-    """
+    """What is cached: all of a judgement but the evidence. first: place of the winner, 0 without one."""
 
     label: Label
-    evidence: tuple[tuple[int, str, str, str | None], ...]
+    first: int
     blind: str | None
     ech: str | None
 
@@ -116,32 +85,36 @@ class Attributor:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue: Final = catalogue
+        self._candidates = Candidates(catalogue)
         self._verdicts: dict[tuple[object, ...], Verdict] = {}
         self._labels: dict[tuple[str, str], Label] = {}
 
     def judge(self, facts: FlowFacts) -> Judgement:
         """Say who stands behind a flow, on what evidence, and what could not be seen."""
-        seen, last = [], -1
-        for kind, value, _, packet in facts.sightings:
-            seen.append((kind, value, packet == last))
-            last = packet
+        sightings: Sequence[Sighting] = facts.sightings
+        seen: Sequence[Candidate] = ()
+        deciding: tuple[Candidate, ...] = ()
+        chains: tuple[int, ...] = ()
+        if sightings:
+            seen = self._look_up(sightings)
+            tiers = [one.tier for one in seen]
+            order: Sequence[int] | None = None
+            if tiers != sorted(tiers):
+                order = sorted(range(len(tiers)), key=tiers.__getitem__)
+                seen = [seen[at] for at in order]
+                tiers.sort()
+            weakest = _weakest(seen, facts.ech_offered)
+            deciding = tuple(seen[: bisect_right(tiers, weakest)])
+            if weakest >= DNS:
+                chains = _chains(sightings, order)[: len(deciding)]
+            if order is not None:
+                sightings = [sightings[at] for at in order]
         network = None if facts.server_local else self.catalogue.network(facts.server, facts.asn)
-        port = facts.server_port if facts.server_port in {HTTPS_PORT, DOT_PORT} else 0
-        rule = None if network is None else network.rule
-        key = (tuple(seen), rule, facts.protocol, facts.transport, port, facts.payload, facts.day, *facts[7:13])
-        verdict = self._verdicts.get(key)
-        if verdict is None:
-            if len(self._verdicts) >= LABEL_CACHE:
-                self._verdicts.clear()
-            verdict = self._verdicts[key] = self._decide(facts, network)
-        if not verdict.evidence:
-            return Judgement(verdict.label, (), verdict.blind, verdict.ech)
-        sightings, first = facts.sightings, (None, None, facts.start, facts.packet)
-        evidence = []
-        for at, kind, value, shown_rule in verdict.evidence:
-            _, _, time, packet = sightings[at] if at >= 0 else first
-            evidence.append(Evidence(kind, value, time, packet, shown_rule))
-        return Judgement(verdict.label, tuple(evidence), verdict.blind, verdict.ech)
+        verdict = self._verdict(facts, deciding, chains, network)
+        evidence: tuple[Evidence, ...] = ()
+        if sightings or network is not None:
+            evidence = _evidence(seen, sightings, verdict.first, network, facts)
+        return Judgement(verdict.label, evidence, verdict.blind, verdict.ech)
 
     def lookup(self, query: str, day: str) -> Label:
         """Say who stands behind a name that was asked for; name_source is `dns_query`."""
@@ -150,121 +123,145 @@ class Attributor:
         if label is None:
             if len(self._labels) >= LABEL_CACHE:
                 self._labels.clear()
-            normal = normal_form(query)
-            label = Label(name=normal or query, name_source="dns_query")
-            match = self.catalogue.match_normal(normal) if normal is not None and matchable(normal) else None
-            if match is not None:
-                label = self._with_app(label, match, match.confidence, day)
-            self._labels[key] = label
+            name = self._candidates.name(query)
+            confidence = name.match.confidence if name.match is not None else None
+            label = self._labels[key] = self._with_app(name.text, "dns_query", name.match, confidence, day)
         return label
 
-    def _decide(self, facts: FlowFacts, network: NetworkMatch | None) -> Verdict:
-        named = self._look_up(facts.sightings)
-        outer_known = any(item.tier == SNI and item.match and item.match.role == "ech" for item in named)
+    def _look_up(self, sightings: Sequence[Sighting]) -> list[Candidate]:
+        known, find = self._candidates.known, self._candidates.find
+        return [known.get(sighting[:2]) or find(sighting[0], sighting[1]) for sighting in sightings]
+
+    def _verdict(
+        self,
+        facts: FlowFacts,
+        deciding: tuple[Candidate, ...],
+        chains: tuple[int, ...],
+        network: NetworkMatch | None,
+    ) -> Verdict:
+        port = facts.server_port if facts.server_port in {HTTPS_PORT, DOT_PORT} else 0
+        rule = None if network is None else network.rule
+        # facts[1:3]: protocol, transport; facts[7:13]: ech_offered to undecryptable
+        key = (deciding, chains, rule, facts[1:3], port, facts[7:13], facts.payload, facts.day)
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            if len(self._verdicts) >= LABEL_CACHE:
+                self._verdicts.clear()
+            verdict = self._verdicts[key] = self._decide(facts, deciding, chains, network)
+        return verdict
+
+    def _decide(
+        self, facts: FlowFacts, seen: Sequence[Candidate], chains: Sequence[int], network: NetworkMatch | None
+    ) -> Verdict:
+        outer_known = any(one.tier == SNI and one.role == "ech" for one in seen)
         used = facts.ech_offered and (outer_known or facts.ech_answer)
-        usable = [item for item in named if item.clear and not (used and _is_outer(item))]
-        winner, confidence = self._winner(usable, facts.day)
-        hidden = used and winner is None
-        label = self._label(winner, confidence, network, facts.day)
-        if winner is None:  # the outer name or an address is shown where nothing better is there, and names no app
-            label = self._outer(label, next((item for item in named), None), facts.day)
-        if not used:
-            label = label._replace(conflict=self._conflict(named, network, facts.day))
-        blind = _blind(facts, winner, named, network, hidden=hidden)
-        ech = ("used" if used else "offered") if facts.ech_offered else None
-        return Verdict(label, _evidence(named, winner, network), blind, ech)
-
-    def _look_up(self, sightings: Iterable[Sighting]) -> list[Named]:
-        """Look every name up, best kind first, in the order given within a kind."""
-        out: list[Named] = []
-        chain, last = 0, -1
-        for at, (kind, value, _, packet) in enumerate(sightings):
-            chain += packet != last
-            last = packet
-            normal = normal_form(value)
-            match, clear = None, bool(value) and value[0] != "["
-            if normal is not None:
-                clear = not is_literal(normal)
-                match = self.catalogue.match_normal(normal) if matchable(normal) else None
-            out.append(Named(at, TIERS[kind], kind, normal or value, clear, match, chain))
-        out.sort(key=lambda item: item.tier)
-        return out
-
-    def _winner(self, usable: list[Named], day: str) -> tuple[Named | None, str]:
-        """Return the name that labels the flow and the confidence of its app, "" where it has none."""
-        if not usable:
-            return None, ""
-        tier = usable[0].tier
-        items = [item for item in usable if item.tier == tier]
-        if tier in {DNS, DNS_OTHER}:
-            winner, several = _of_answers(items)
+        usable = [at for at, one in enumerate(seen) if one.clear and not (used and _is_outer(one))]
+        winner, confidence = self._winner(seen, chains, usable, facts.day)
+        conflict = None if used else self._conflict(seen, network, facts.day)
+        if winner is not None:
+            label = self._label(winner, confidence, network, conflict, facts.day)
         else:
-            winner = max(items, key=_precision)
-            several = tier == CERTIFICATE and self._customers(items, day) > 1
+            label = self._outer(seen[0] if seen else None, network, conflict, facts.day)
+        blind = _blind(facts, winner, seen, network, hidden=used and winner is None)
+        ech = ("used" if used else "offered") if facts.ech_offered else None
+        return Verdict(label, 0 if winner is None else seen.index(winner), blind, ech)
+
+    def _winner(
+        self, seen: Sequence[Candidate], chains: Sequence[int], usable: Sequence[int], day: str
+    ) -> tuple[Candidate | None, str | None]:
+        """Return the name that labels the flow and the confidence of its app, None where it has none.
+
+        usable: places in seen, and in chains where a DNS answer may win.
+        """
+        if not usable:
+            return None, None
+        tier = seen[usable[0]].tier
+        places = [at for at in usable if seen[at].tier == tier]
+        names = [seen[at] for at in places]
+        if tier in {DNS, DNS_OTHER}:
+            winner, several = _of_answers(names, [chains[at] for at in places])
+        else:
+            winner = max(names, key=_precision)
+            several = tier == CERTIFICATE and self._customers(names, day) > 1
         if winner.match is None:
-            return winner, ""
+            return winner, None
         if several or tier == DNS_OTHER:
             return winner, "low"
         return winner, winner.match.confidence if tier in {SNI, HOST} else STEP_DOWN[winner.match.confidence]
 
-    def _customers(self, items: list[Named], day: str) -> int:
+    def _customers(self, names: Sequence[Candidate], day: str) -> int:
         """Count the parties whose names one certificate holds; operators' own names do not count."""
         parties = set()
-        for item in items:
-            if item.match is None:
-                parties.add(_domain(item.name))
-            elif item.app is not None:
-                parties.add(self._ultimate(item.app.app.owner_id, day))
+        for one in names:
+            if one.match is None:
+                parties.add(domain(one.name))
+            elif one.app is not None:
+                parties.add(self._ultimate(one.app.app.owner_id, day))
         return len(parties)
 
-    def _label(self, winner: Named | None, confidence: str, network: NetworkMatch | None, day: str) -> Label:
-        label = Label() if winner is None else Label(name=winner.name, name_source=winner.kind)
-        if winner is not None and winner.match is not None:
-            return self._with_app(label, winner.match, confidence, day)
-        if network is not None and (winner is None or network.dedicated):
-            return self._with_owner(label, network.app.owner_id, network.confidence, day)
-        return label
+    def _label(
+        self, winner: Candidate, confidence: str | None, network: NetworkMatch | None, conflict: str | None, day: str
+    ) -> Label:
+        if winner.match is None and network is not None and network.dedicated:
+            owner_id = network.app.owner_id
+            return self._with_owner(winner.name, winner.kind, owner_id, network.confidence, day, conflict)
+        return self._with_app(winner.name, winner.kind, winner.match, confidence, day, conflict)
 
-    def _outer(self, label: Label, shown: Named | None, day: str) -> Label:
+    def _outer(self, shown: Candidate | None, network: NetworkMatch | None, conflict: str | None, day: str) -> Label:
         """Show the best name where none labels the flow: an ECH outer name with its operator, or an address as host."""
-        if shown is None:
-            return label
-        label = label._replace(name=shown.name, name_source=shown.kind)
-        if shown.match is not None and shown.match.app.kind == "infra":
-            return self._with_owner(label, shown.match.app.owner_id, shown.match.confidence, day)
-        return label
+        name, kind = (shown.name, shown.kind) if shown is not None else (None, None)
+        if shown is not None and shown.match is not None and shown.app is None:
+            return self._with_owner(name, kind, shown.match.app.owner_id, shown.match.confidence, day, conflict)
+        if network is not None:
+            return self._with_owner(name, kind, network.app.owner_id, network.confidence, day, conflict)
+        return Label(name, kind, conflict=conflict)
 
-    def _with_app(self, label: Label, match: Match, confidence: str, day: str) -> Label:
+    def _with_app(
+        self, name: str, kind: str, match: Match | None, confidence: str | None, day: str, conflict: str | None = None
+    ) -> Label:
+        if match is None:
+            return Label(name, kind, conflict=conflict)
         app = match.app
-        label = label._replace(app_id=app.id, app=app.name, app_kind=app.kind, role=match.role)
-        return self._with_owner(label, app.owner_id, confidence, day)
+        label = self._with_owner(name, kind, app.owner_id, confidence, day, conflict)
+        return label._replace(app_id=app.id, app=app.name, app_kind=app.kind, role=match.role)
 
-    def _with_owner(self, label: Label, owner_id: str, confidence: str, day: str) -> Label:
+    def _with_owner(
+        self,
+        name: str | None,
+        kind: str | None,
+        owner_id: str,
+        confidence: str | None,
+        day: str,
+        conflict: str | None,
+    ) -> Label:
         owner = self.catalogue.owner_on(owner_id, day)
         if owner is None:
-            return label._replace(owner_id=owner_id, confidence=confidence)
-        return label._replace(
+            return Label(name, kind, owner_id=owner_id, confidence=confidence, conflict=conflict)
+        return Label(
+            name,
+            kind,
             owner_id=owner.owner_id,
             owner=owner.owner,
             control_country=owner.control_country,
             domicile=owner.domicile,
             confidence=confidence,
+            conflict=conflict,
         )
 
-    def _conflict(self, named: list[Named], network: NetworkMatch | None, day: str) -> str | None:
+    def _conflict(self, seen: Sequence[Candidate], network: NetworkMatch | None, day: str) -> str | None:
         """Tell which evidence names another owner than the SNI does: operators and shared networks name nobody.
 
         A DNS answer disagrees only where no name of this device at the address is the SNI's or of its owner.
         """
-        sni = max((item for item in named if item.tier == SNI), key=_precision, default=None)
+        sni = max((one for one in seen if one.tier == SNI), key=_precision, default=None)
         if sni is None or sni.app is None:
             return None
         ours = self._ultimate(sni.app.app.owner_id, day)
-        answers = [item for item in named if item.tier == DNS]
-        owners = {self._ultimate(item.app.app.owner_id, day) for item in answers if item.app}
-        if owners and ours not in owners and all(item.name != sni.name for item in answers):
+        answers = [one for one in seen if one.tier == DNS]
+        owners = {self._ultimate(one.app.app.owner_id, day) for one in answers if one.app}
+        if owners and ours not in owners and all(one.name != sni.name for one in answers):
             return "sni_vs_dns"
-        owners = {self._ultimate(item.app.app.owner_id, day) for item in named if item.tier == HOST and item.app}
+        owners = {self._ultimate(one.app.app.owner_id, day) for one in seen if one.tier == HOST and one.app}
         if owners - {ours}:
             return "sni_vs_host"
         if network is not None and network.dedicated and network.app.kind != "infra":
@@ -276,63 +273,102 @@ class Attributor:
         return owner_id if owner is None else owner.ultimate_id
 
 
-def _is_outer(item: Named) -> bool:
+def _chains(sightings: Sequence[Sighting], order: Sequence[int] | None) -> tuple[int, ...]:
+    """Number the answers as they were given: neighbours of one packet have the same number.
+
+    order: places of the sightings in the order of the result, None: as they are.
+    """
+    packets = [sighting.packet for sighting in sightings]
+    numbers = tuple(accumulate(map(ne, packets, islice(packets, 1, None)), initial=0))
+    return numbers if order is None else tuple([numbers[at] for at in order])
+
+
+def _weakest(seen: Sequence[Candidate], ech_offered: bool) -> int:
+    """Return the last tier that can change the verdict; what is behind it is evidence alone.
+
+    seen: best kind first. A clear name of the best kind wins over all others. Beside it an HTTP host may be a DoH
+    service's, and where an SNI names an app, all but the hints of other devices may disagree with it.
+    """
+    best = seen[0]
+    if ech_offered or not best.clear:
+        return DNS_OTHER
+    if best.tier != SNI:
+        return best.tier
+    for one in seen:
+        if one.tier != SNI:
+            break
+        if one.app is not None:
+            return DNS
+    return HOST
+
+
+def _is_outer(one: Candidate) -> bool:
     """Tell whether a name is one that an encrypted hello hides behind, where ECH is used."""
-    return item.tier == SNI or (item.match is not None and item.match.role == "ech")
+    return one.tier == SNI or one.role == "ech"
 
 
-def _precision(item: Named) -> tuple[bool, bool, bool, int]:
+def _precision(one: Candidate) -> tuple[bool, bool, bool, int]:
     """Order names of one kind: an app before an operator before none, exact before suffix, then the longest match."""
-    match = item.match
-    return (False, False, False, 0) if match is None else (item.app is not None, True, match.exact, len(match.endpoint))
+    match = one.match
+    return (False, False, False, 0) if match is None else (one.app is not None, True, match.exact, len(match.endpoint))
 
 
-def _of_answers(items: list[Named]) -> tuple[Named, bool]:
+def _of_answers(names: Sequence[Candidate], numbers: Sequence[int]) -> tuple[Candidate, bool]:
     """Choose among the answers for one address; tell whether names of several parties share it.
 
     Of a chain the asked name counts, unless it leads to an SDK: a first-party name in front of a third party's host.
     Of several chains an app's goes first, then the newest. Chains of operators' names alone are no party.
     """
-    chains: dict[int, list[Named]] = {}
-    for item in items:
-        chains.setdefault(item.chain, []).append(item)
+    chains: dict[int, list[Candidate]] = {}
+    for one, number in zip(names, numbers, strict=True):
+        chains.setdefault(number, []).append(one)
     heads = [_head(chain) for chain in chains.values()]
-    parties = {head.app.app.id if head.app else _domain(head.name) for head in heads if head.app or not head.match}
+    parties = {head.app.app.id if head.app else domain(head.name) for head in heads if head.app or not head.match}
     return next((head for head in heads if head.app), heads[0]), len(parties) > 1
 
 
-def _head(chain: list[Named]) -> Named:
-    apps = [item for item in chain if item.app]
-    sdk = next((item for item in apps if item.app and item.app.app.kind == "sdk"), None)
+def _head(chain: Sequence[Candidate]) -> Candidate:
+    apps = [one for one in chain if one.app]
+    sdk = next((one for one in apps if one.app and one.app.app.kind == "sdk"), None)
     return sdk or (apps[0] if apps else chain[0])
 
 
-def _domain(name: str) -> str:
-    """Return the last two labels, three under a short second level (`co.uk`): near enough to tell parties apart."""
-    labels = name.split(".")
-    short = len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3
-    return ".".join(labels[-3 if short else -2 :])
-
-
 def _evidence(
-    named: list[Named], winner: Named | None, network: NetworkMatch | None
-) -> tuple[tuple[int, str, str, str | None], ...]:
-    ordered = named if winner is None else [winner, *(item for item in named if item is not winner)]
-    rows = [(item.at, item.kind, item.name, item.match.rule if item.match else None) for item in ordered]
+    seen: Sequence[Candidate],
+    sightings: Sequence[Sighting],
+    first: int,
+    network: NetworkMatch | None,
+    facts: FlowFacts,
+) -> tuple[Evidence, ...]:
+    """Return all that was seen, the winner first, then the network; EVIDENCE pieces at most.
+
+    seen, sightings: of equal length, best kind first.
+    """
+    pieces = [
+        Evidence(one.kind, one.name, sighting.time, sighting.packet, one.rule)
+        for one, sighting in zip(seen, sightings, strict=True)
+    ]
+    if first:
+        pieces.insert(0, pieces.pop(first))
     if network is not None:
-        rows = [*rows[: EVIDENCE - 1], (-1, "network", network.text, network.rule)]
-    return tuple(rows[:EVIDENCE])
+        pieces[EVIDENCE - 1 :] = [Evidence("network", network.text, facts.start, facts.packet, network.rule)]
+    return tuple(pieces[:EVIDENCE])
 
 
 def _blind(
-    facts: FlowFacts, winner: Named | None, named: list[Named], network: NetworkMatch | None, *, hidden: bool
+    facts: FlowFacts,
+    winner: Candidate | None,
+    seen: Sequence[Candidate],
+    network: NetworkMatch | None,
+    *,
+    hidden: bool,
 ) -> str | None:
-    shown = [item for item in named if item.tier in {SNI, HOST}] or ([winner] if winner else [])
+    shown = [one for one in seen if one.tier in {SNI, HOST}] or ([winner] if winner else [])
     tunnel = tunnel_reason(
         facts.protocol,
         facts.transport,
         facts.server_port,
-        doh_name=any(item.match is not None and item.match.role == "doh" for item in shown),
+        doh_name=any(one.role == "doh" for one in shown),
         resolver=network is not None and network.claim == "resolver",
     )
     if tunnel is not None or hidden:

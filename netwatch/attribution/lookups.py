@@ -1,7 +1,6 @@
 """Questions and their answers as lookup records, one for each question seen (DESIGN section 4)."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from netwatch.attribution.days import day_of
@@ -9,9 +8,13 @@ from netwatch.attribution.decide import Attributor
 from netwatch.model.address import V6
 from netwatch.model.limits import LOOKUP_WAIT_NS, LOOKUPS_OPEN
 from netwatch.model.reading import Address, DnsMessage
-from netwatch.model.records import Device, Lookup, LookupAnswer
+from netwatch.model.records import Device, Label, Lookup, LookupAnswer
 
 UNSPECIFIED: Final = frozenset((0, V6))  # what a blocking resolver answers: 0.0.0.0 and ::
+
+# A lookup ends with these fields of its label, in their order.
+APP_ID: Final = Label._fields.index("app_id")
+CONFLICT: Final = Label._fields.index("conflict")
 
 Key: TypeAlias = tuple[str | int, ...]
 
@@ -23,16 +26,27 @@ class Local(Protocol):
 
 
 class Asked(NamedTuple):
-    """A question, or an answer to a question that was not seen."""
+    """A question, or an answer to a question that was not seen; the first fields of a Lookup, in their order."""
 
+    time: int
+    packet: int
     device: Device
     client: Address
     resolver: Address
     transport: str
     name: str
     type: str
-    time: int
-    packet: int
+
+
+class Reply(NamedTuple):
+    """What a message answers. refused: NXDOMAIN, or an address that stands for none."""
+
+    rcode: str | None
+    answers: tuple[LookupAnswer, ...]
+    refused: bool
+
+
+NO_REPLY: Final = Reply(None, (), refused=False)
 
 
 class Lookups:
@@ -69,8 +83,12 @@ class Lookups:
             return
         for question in message.questions:
             key = _key(transport, client, port, resolver, message.ident, question.name, question.type)
-            asked = Asked(device, client, resolver, transport, question.name, question.type, time, packet)
-            self._open.setdefault(key, []).append(asked)
+            asked = Asked(time, packet, device, client, resolver, transport, question.name, question.type)
+            waiting = self._open.get(key)
+            if waiting is None:
+                self._open[key] = [asked]
+            else:
+                waiting.append(asked)
             self._waiting += 1
             if self._waiting > LOOKUPS_OPEN:
                 self._evict()
@@ -94,14 +112,14 @@ class Lookups:
         if transport == "mdns":
             return self._multicast(message, time)
         seen = False
+        reply = _reply(message)
         for question in message.questions:
             key = _key(transport, client, port, resolver, message.ident, question.name, question.type)
-            settled = self._settle(key, message, time)
-            again = 0 <= time - self._settled.get(key, time + 1) <= LOOKUP_WAIT_NS
-            if not settled and not again:
-                asked = Asked(device, client, resolver, transport, question.name, question.type, time, packet)
-                self._ready.append(self._record(asked, message))
-            seen = seen or settled or again
+            if self._settle(key, reply, time) or 0 <= time - self._settled.get(key, time + 1) <= LOOKUP_WAIT_NS:
+                seen = True
+            else:
+                asked = Asked(time, packet, device, client, resolver, transport, question.name, question.type)
+                self._ready.append(self._record(asked, reply))
         return seen
 
     def due(self, now: int) -> list[Lookup]:
@@ -109,7 +127,7 @@ class Lookups:
         for key in [key for key, waiting in self._open.items() if waiting[0].time < now - LOOKUP_WAIT_NS]:
             waiting = self._open[key]
             old = [asked for asked in waiting if asked.time < now - LOOKUP_WAIT_NS]
-            self._ready += [self._record(asked, None) for asked in old]
+            self._ready += [self._record(asked, NO_REPLY) for asked in old]
             self._waiting -= len(old)
             waiting[:] = [asked for asked in waiting if asked.time >= now - LOOKUP_WAIT_NS]
             if not waiting:
@@ -122,23 +140,25 @@ class Lookups:
 
     def finish(self) -> list[Lookup]:
         """Return all that is left, unanswered questions too."""
-        self._ready += [self._record(asked, None) for waiting in self._open.values() for asked in waiting]
+        self._ready += [self._record(asked, NO_REPLY) for waiting in self._open.values() for asked in waiting]
         self._open.clear()
         self._settled.clear()
         self._waiting = 0
         return self.due(0)
 
-    def _settle(self, key: Key, message: DnsMessage, time: int) -> bool:
+    def _settle(self, key: Key, reply: Reply, time: int) -> bool:
         waiting = self._open.get(key)
         if waiting is None:
             return False
         mine = [asked for asked in waiting if 0 <= time - asked.time <= LOOKUP_WAIT_NS]
         if not mine:
             return False
-        self._ready += [self._record(asked, message) for asked in mine]
-        waiting[:] = [asked for asked in waiting if not 0 <= time - asked.time <= LOOKUP_WAIT_NS]
-        if not waiting:
+        for asked in mine:
+            self._ready.append(self._record(asked, reply))
+        if len(mine) == len(waiting):
             del self._open[key]
+        else:
+            waiting[:] = [asked for asked in waiting if not 0 <= time - asked.time <= LOOKUP_WAIT_NS]
         self._waiting -= len(mine)
         self._settled[key] = mine[-1].time
         self._settled.move_to_end(key)
@@ -149,47 +169,33 @@ class Lookups:
     def _multicast(self, message: DnsMessage, time: int) -> bool:
         kinds = {(answer.name, kind) for answer in message.answers for kind in (answer.type, "ANY", "*")}
         keys = [_key("mdns", 0, 0, 0, 0, name, kind) for name, kind in sorted(kinds)]
-        settled = [self._settle(key, message, time) for key in keys]
+        reply = _reply(message)
+        settled = [self._settle(key, reply, time) for key in keys]
         return True in settled
 
     def _evict(self) -> None:
         waiting = next(iter(self._open.values()))
-        self._ready.append(self._record(waiting.pop(0), None))
+        self._ready.append(self._record(waiting.pop(0), NO_REPLY))
         if not waiting:
             self._open.popitem(last=False)
         self._waiting -= 1
         self.anomalies["lookups_evicted"] += 1
 
-    def _record(self, asked: Asked, message: DnsMessage | None) -> Lookup:
+    def _record(self, asked: Asked, reply: Reply) -> Lookup:
         label = self._attributor.lookup(asked.name, day_of(asked.time))
-        answers: Sequence[LookupAnswer] = ()
-        blocked = False
-        if message is not None:
-            answers = [LookupAnswer(answer.name, answer.type, answer.data, answer.ttl) for answer in message.answers]
-            refused = message.rcode == "NXDOMAIN" or any(a.address in UNSPECIFIED for a in message.answers)
-            blocked = refused and label.app_id is not None and self._local.contains_one(asked.resolver)
-        return Lookup(
-            asked.time,
-            asked.packet,
-            asked.device,
-            asked.client,
-            asked.resolver,
-            asked.transport,
-            asked.name,
-            asked.type,
-            None if message is None else message.rcode,
-            tuple(answers),
-            blocked,
-            label.app_id,
-            label.app,
-            label.app_kind,
-            label.role,
-            label.owner_id,
-            label.owner,
-            label.control_country,
-            label.domicile,
-            label.confidence,
-        )
+        blocked = reply.refused and label.app_id is not None and self._local.contains_one(asked.resolver)
+        return Lookup(*asked, reply.rcode, reply.answers, blocked, *label[APP_ID:CONFLICT])
+
+
+def _reply(message: DnsMessage) -> Reply:
+    """Make what all records of one answer share."""
+    answers = []
+    refused = message.rcode == "NXDOMAIN"
+    for answer in message.answers:
+        answers.append(LookupAnswer(answer.name, answer.type, answer.data, answer.ttl))
+        if answer.address in UNSPECIFIED:
+            refused = True
+    return Reply(message.rcode, tuple(answers), refused)
 
 
 def _key(transport: str, client: Address, port: int, resolver: Address, ident: int, name: str, kind: str) -> Key:

@@ -1,8 +1,9 @@
 """Which names a device resolved to an address, for flows that show none themselves (DESIGN section 5, dns_answer)."""
 
 from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from netwatch.attribution.decide import Sighting
 from netwatch.model.limits import DNS_GRACE_NS, DNS_MEMORY, DNS_NAMES
@@ -14,6 +15,9 @@ TTL_MAX: Final = 7 * 86_400  # RFC 8767 section 4: what a resolver caps it to
 BINDINGS: Final = frozenset(("HTTPS", "SVCB"))
 ALIASES: Final = frozenset(("CNAME", "DNAME"))
 POINTERS: Final = frozenset(("NS", "MX", "SRV", "SOA", "PTR", "HTTPS", "SVCB"))  # whose targets' addresses are added
+
+Chain: TypeAlias = tuple[list[str], int]
+"""Names from the asked one on, and the shortest TTL of the steps between them."""
 
 
 class Known(NamedTuple):
@@ -33,6 +37,32 @@ class Known(NamedTuple):
     place: int
 
 
+class Pair:
+    """What one device was told of one address.
+
+    known: name -> row, the one told longest ago first.   ordered: the rows as they are wanted, () where that changed.
+    """
+
+    __slots__ = ("known", "ordered")
+
+    def __init__(self) -> None:
+        self.known: dict[str, Known] = {}
+        self.ordered: Sequence[Known] = ()
+
+    def rows(self, now: int) -> Sequence[Known]:
+        """Return the rows of answers before `now`, the newest answer first, the asked name before its chain.
+
+        time, packet: of the first answer where the newest came after `now`.
+        """
+        rows = self.ordered
+        if not rows:
+            rows = self.ordered = sorted(self.known.values(), key=_newest_first)
+        if rows[0].time <= now:
+            return rows
+        past = [row for row in rows if row.since <= now]
+        return [row if row.time <= now else row._replace(time=row.since, packet=row.first) for row in past]
+
+
 class DnsMemory:
     """The newest DNS_MEMORY pairs of device and address, with up to DNS_NAMES names each; the oldest go first.
 
@@ -42,8 +72,8 @@ class DnsMemory:
 
     def __init__(self) -> None:
         self.anomalies: Counter[str] = Counter()
-        self._pairs: OrderedDict[tuple[Address, str], dict[str, Known]] = OrderedDict()
-        self._devices: dict[Address, dict[str, None]] = {}
+        self._pairs: OrderedDict[tuple[Address, str], Pair] = OrderedDict()
+        self._devices: dict[Address, dict[str, Pair]] = {}
         self._ech: OrderedDict[str, tuple[int, int]] = OrderedDict()  # name -> (answered, until)
 
     def __contains__(self, address: Address) -> bool:
@@ -62,19 +92,19 @@ class DnsMemory:
         if not message.response or message.rcode != "NOERROR" or not message.answers:
             return
         chains = _chains(message)
-        loose = message.questions and not any(answer.type in POINTERS for answer in message.answers)
+        refused = 0
         for answer in message.answers:
-            if answer.address is None:
-                if answer.ech and answer.type in BINDINGS and answer.name in chains:
-                    self._bind(chains[answer.name], answer.ttl, now)
-                continue
             chain = chains.get(answer.name)
-            if chain is None:
-                if loose:
-                    self.anomalies["dns_answer_other_name"] += 1
-                continue
-            ttl = min(answer.ttl, *(ttl for _, ttl in chain))
-            self._keep(device, answer.address, [name for name, _ in chain], ttl, now, packet, asked=asked)
+            if answer.address is None:
+                if chain is not None and answer.ech and answer.type in BINDINGS:
+                    self._bind(chain[0], answer.ttl, now)
+            elif chain is not None:
+                names, ttl = chain
+                self._keep(device, answer.address, names, min(answer.ttl, ttl), now, packet, asked=asked)
+            else:
+                refused += 1
+        if refused and _closed(message):
+            self.anomalies["dns_answer_other_name"] += refused
 
     def names(self, device: str, address: Address, now: int) -> tuple[Sighting, ...]:
         """Return what an address was called before `now`, the newest answer first, the asked name before its chain.
@@ -84,32 +114,32 @@ class DnsMemory:
         devices = self._devices.get(address)
         if devices is None:
             return ()
-        out: list[Sighting] = []
-        taken = set()
-        for other in (device, *(other for other in islice(reversed(devices), DEVICES_SEEN) if other != device)):
-            known = self._pairs.get((address, other), {}).values()
-            for item in sorted(known, key=lambda item: (-item.time, -item.packet, item.place)):
-                if item.since > now or item.name in taken:
-                    continue
-                taken.add(item.name)
-                own = other == device and item.asked and now <= item.until
-                time, packet = (item.time, item.packet) if item.time <= now else (item.since, item.first)
-                out.append(Sighting("dns_answer" if own else "dns_answer_other", item.name, time, packet))
+        out: dict[str, Sighting] = {}
+        own = devices.get(device)
+        if own is not None:
+            for row in own.rows(now):
+                kind = "dns_answer" if row.asked and now <= row.until else "dns_answer_other"
+                out[row.name] = Sighting(kind, row.name, row.time, row.packet)
+        for pair in islice(reversed(devices.values()), DEVICES_SEEN):
             if len(out) >= DNS_NAMES:
                 break
-        return tuple(out[:DNS_NAMES])
+            if pair is not own:
+                for name, _, _, time, packet, _, _, _ in pair.rows(now):
+                    if name not in out:
+                        out[name] = Sighting("dns_answer_other", name, time, packet)
+        return tuple(islice(out.values(), DNS_NAMES))
 
     def ech(self, address: Address, now: int) -> bool:
         """Tell whether an HTTPS or SVCB record with `ech=` was answered before `now` for a name at this address."""
-        for device in islice(reversed(self._devices.get(address, {})), DEVICES_SEEN):
-            for name in self._pairs[address, device]:
+        for pair in islice(reversed(self._devices.get(address, {}).values()), DEVICES_SEEN):
+            for name in pair.known:
                 answered, until = self._ech.get(name, (now + 1, 0))
                 if answered <= now <= until:
                     return True
         return False
 
-    def _bind(self, chain: list[tuple[str, int]], ttl: int, now: int) -> None:
-        for name, _ in chain:
+    def _bind(self, chain: Sequence[str], ttl: int, now: int) -> None:
+        for name in chain:
             since, until = self._ech.pop(name, (now, now))
             self._ech[name] = (since if now <= until else now, _until(ttl, now))
         while len(self._ech) > DNS_MEMORY:
@@ -117,17 +147,11 @@ class DnsMemory:
             self.anomalies["dns_ech_evicted"] += 1
 
     def _keep(
-        self, device: str, address: Address, chain: list[str], ttl: int, now: int, packet: int, *, asked: bool
+        self, device: str, address: Address, chain: Sequence[str], ttl: int, now: int, packet: int, *, asked: bool
     ) -> None:
-        pair = (address, device)
-        known = self._pairs.get(pair)
-        if known is None:
-            if len(self._pairs) >= DNS_MEMORY:
-                self._evict()
-            known = self._pairs[pair] = {}
-            self._devices.setdefault(address, {})[device] = None
-        else:
-            self._pairs.move_to_end(pair)
+        pair = self._pair(device, address)
+        pair.ordered = ()
+        known = pair.known
         until = _until(ttl, now)
         for place, name in enumerate(chain[:DNS_NAMES]):
             before = known.pop(name, None)
@@ -139,6 +163,18 @@ class DnsMemory:
             del known[next(iter(known))]
             self.anomalies["dns_names_evicted"] += 1
 
+    def _pair(self, device: str, address: Address) -> Pair:
+        """Return the pair, which is the newest now."""
+        key = (address, device)
+        pair = self._pairs.get(key)
+        if pair is not None:
+            self._pairs.move_to_end(key)
+            return pair
+        if len(self._pairs) >= DNS_MEMORY:
+            self._evict()
+        pair = self._pairs[key] = self._devices.setdefault(address, {})[device] = Pair()
+        return pair
+
     def _evict(self) -> None:
         (address, device), _ = self._pairs.popitem(last=False)
         devices = self._devices[address]
@@ -148,27 +184,37 @@ class DnsMemory:
         self.anomalies["dns_memory_evicted"] += 1
 
 
+def _closed(message: DnsMessage) -> bool:
+    """Tell whether an answer may hold addresses of the asked names alone: nothing in it points to further hosts."""
+    return bool(message.questions) and not any(answer.type in POINTERS for answer in message.answers)
+
+
 def _until(ttl: int, now: int) -> int:
     return now + min(ttl, TTL_MAX) * SECOND + DNS_GRACE_NS
 
 
-def _chains(message: DnsMessage) -> dict[str, list[tuple[str, int]]]:
-    """Return for each name that a question leads to the chain of names to it, each with the TTL of its step."""
+def _newest_first(row: Known) -> tuple[int, int, int]:
+    return (-row.time, -row.packet, row.place)
+
+
+def _chains(message: DnsMessage) -> dict[str, Chain]:
+    """Return the chain of names to each name that a question leads to, with the shortest TTL of its steps."""
     if not message.questions:
         local = [answer.name for answer in message.answers if answer.name.endswith(".local")]
-        return {name: [(name, TTL_MAX)] for name in local}
+        return {name: ([name], TTL_MAX) for name in local}
     aliases: dict[str, DnsAnswer] = {}
     for answer in message.answers:
         if answer.type in ALIASES:
             aliases.setdefault(answer.name, answer)
-    chains: dict[str, list[tuple[str, int]]] = {}
+    chains: dict[str, Chain] = {}
     for question in message.questions:
-        name, chain = question.name, [(question.name, TTL_MAX)]
+        name = question.name
+        chain, ttl = [name], TTL_MAX
         while name not in chains:
-            chains[name] = list(chain)
+            chains[name] = (chain, ttl)
             step = aliases.get(name)
             if step is None:
                 break
             name = step.data
-            chain.append((name, step.ttl))
+            chain, ttl = [*chain, name], min(ttl, step.ttl)
     return chains

@@ -87,6 +87,7 @@ ANOMALIES: Final[dict[str, str]] = {
     # --- names: quic ---
     "quic_connection_id": "a connection id is longer than 20 bytes",
     "quic_not_authentic": "an Initial's tag does not verify",
+    "quic_small_datagram": "a client's Initial comes in a datagram of less than 1,200 bytes",
     "quic_frame": "an Initial holds a frame that may not be there",
     "quic_crypto_offset": "a CRYPTO frame lies beyond the bytes that are kept",
     "quic_no_hello": "a client's CRYPTO stream does not begin with a ClientHello",

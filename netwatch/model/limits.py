@@ -47,7 +47,7 @@ HTTP_HEAD: Final = 16_384  # bytes of one request head
 
 WORDS_MAX: Final = 65_536  # names of tunnels or interfaces that one run tells apart: numbers of 16 bits
 
-INSPECT_PACKETS: Final = 6  # payload packets of a flow that parsers see unasked
+INSPECT_PACKETS: Final = 4  # payload packets of a flow that parsers see unasked
 DNS_MEMORY: Final = 65_536  # M3: addresses remembered
 DNS_NAMES: Final = 8  # M3: names an address
 DNS_GRACE_NS: Final = 15 * 60 * 10**9  # apps keep using an address past its TTL

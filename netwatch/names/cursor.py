@@ -5,10 +5,8 @@ from struct import Struct, unpack_from
 from netwatch.model.errors import ParseError
 from netwatch.model.limits import STEPS
 
+_VARINT = (0x3F, 0x3FFF, 0x3FFF_FFFF, 0x3FFF_FFFF_FFFF_FFFF)  # what the two bits of the size leave
 _TYPE_LENGTH = Struct(">HH").unpack_from
-
-Wire = bytes | bytearray
-"""What a cursor reads from."""
 
 
 class Budget:
@@ -29,14 +27,14 @@ class Cursor:
 
     __slots__ = ("at", "budget", "data", "end")
 
-    def __init__(self, data: Wire, at: int, end: int, budget: Budget) -> None:
+    def __init__(self, data: bytes, at: int, end: int, budget: Budget) -> None:
         self.data = data
         self.at = at
         self.end = end
         self.budget = budget
 
     @classmethod
-    def over(cls, data: Wire, at: int = 0, budget: Budget | None = None) -> "Cursor":
+    def over(cls, data: bytes, at: int = 0, budget: Budget | None = None) -> "Cursor":
         """Return a cursor over data[at:] with a budget of its own unless one is given."""
         return cls(data, at, len(data), budget or Budget())
 
@@ -68,10 +66,15 @@ class Cursor:
 
     def varint(self) -> int:
         """Read a variable-length integer (RFC 9000 section 16)."""
-        if self.at >= self.end:
-            raise ParseError("truncated", self.at)
-        bits = self.data[self.at] >> 6
-        return self.uint(1 << bits) & ((1 << (8 << bits) - 2) - 1)
+        at = self.at
+        if at >= self.end:
+            raise ParseError("truncated", at)
+        first = self.data[at]
+        if first < 0x40:
+            self.at = at + 1
+            return first
+        bits = first >> 6
+        return self.uint(1 << bits) & _VARINT[bits]
 
     def peek(self) -> int:
         """Return the next byte without reading it."""
@@ -79,10 +82,10 @@ class Cursor:
             raise ParseError("truncated", self.at)
         return self.data[self.at]
 
-    def peek_string(self, limit: int) -> bytes:
-        """Return the bytes through the next zero without reading them, b"" where none is among the next `limit`."""
-        at = self.at
-        return bytes(self.data[at : self.data.find(0, at, min(self.end, at + limit)) + 1])
+    def string_at(self, at: int, limit: int) -> bytes:
+        """Return the bytes at an offset through the next zero, b"" where none is among `limit`; nothing is read."""
+        stop = self.data.find(0, at, at + limit) + 1
+        return self.data[at:stop] if stop <= self.end else b""
 
     def skip(self, count: int) -> None:
         """Pass over bytes."""
@@ -97,12 +100,12 @@ class Cursor:
         if stop > self.end:
             raise ParseError("truncated", at)
         self.at = stop
-        return bytes(self.data[at:stop])
+        return self.data[at:stop]
 
     def rest(self) -> bytes:
         """Read all that is left; a copy."""
         at, self.at = self.at, self.end
-        return bytes(self.data[at : self.end])
+        return self.data[at : self.end]
 
     def sub(self, count: int) -> "Cursor":
         """Read `count` bytes as a block."""
@@ -125,7 +128,7 @@ class Cursor:
         if stop > self.end:
             raise ParseError("truncated", start)
         self.at = stop
-        return bytes(data[start:stop])
+        return data[start:stop]
 
     def numbers(self, width: int) -> tuple[int, ...]:
         """Read a block as 16-bit numbers; an odd last byte is left out."""
@@ -140,7 +143,7 @@ class Cursor:
             stop = at + 1 + data[at]
             if stop > end:
                 raise ParseError("truncated", at)
-            out.append(bytes(data[at + 1 : stop]))
+            out.append(data[at + 1 : stop])
             at = stop
             self.budget.steps -= 1
             if self.budget.steps < 0:
@@ -164,18 +167,18 @@ class Cursor:
         """
         data, at, end = self.data, self.at, self.end
         out: list[tuple[int, int, int]] = []
-        while at < end:
-            start = at + 4
-            if start > end:
-                raise ParseError("truncated", at)
+        last = end - 4
+        for _ in range(limit + 1):
+            if at > last:
+                break
             kind, length = _TYPE_LENGTH(data, at)
-            stop = start + length
-            if stop > end:
-                raise ParseError("truncated", at)
-            if len(out) >= limit:
-                raise ParseError(anomaly, at)
-            out.append((kind, start, stop))
-            at = stop
+            start = at + 4
+            at = start + length
+            out.append((kind, start, at))
+        if at > end or last < at < end:
+            raise ParseError("truncated", self.at)
+        if len(out) > limit:
+            raise ParseError(anomaly, at)
         self.at = at
         self.step(len(out))
         return out

@@ -130,7 +130,7 @@ def mmtls(head: bytes, _ports: Ports) -> bool:
 
 def mqtt(head: bytes, _ports: Ports) -> bool:
     """CONNECT (MQTT 5.0 section 3.1.1): the protocol's name behind one length byte or two."""
-    return (head[:1] == b"\x10" and head[2:10].find(b"\0\4MQTT") in (0, 1)) or head[4:10] == b"MQIsdp"
+    return head[:1] == b"\x10" and (head[2:10].find(b"\0\4MQTT") in (0, 1) or head[4:10] == b"MQIsdp")
 
 
 def banner(words: tuple[bytes, ...], ports: frozenset[int]) -> Test:
@@ -178,6 +178,18 @@ STREAM_TESTS: Final[dict[str, Test]] = {
     "openvpn": openvpn_tcp,
 }
 
+
+STREAM_FIRSTS: Final[dict[str, bytes | range]] = {
+    "ssh": b"S",
+    "mmtls": b"\x15\x16\x17\x19",
+    "mqtt": b"\x10",
+    "bittorrent": b"\x13d",
+    "smtp": b"2EH",
+    "imap": b"*",
+    "pop3": b"+",
+    "ftp": b"2",
+    "openvpn": range(6),
+}
 
 STARTTLS: Final = ("smtp", "imap", "pop3", "ftp")  # a hello may follow
 
@@ -227,4 +239,4 @@ def _stream(protocol: str, test: Test) -> StreamProtocol:
     def talk(_ports: Ports) -> Talk:
         return _Described(protocol)
 
-    return StreamProtocol(test, talk)
+    return StreamProtocol(test, talk, STREAM_FIRSTS[protocol])

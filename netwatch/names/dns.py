@@ -37,10 +37,10 @@ _REMEMBERED: Final = 2_048  # names kept over messages; then all of them are for
 _REMEMBERED_SIZE: Final = 80  # bytes of one: whatever is sent, they take less than 6 MiB
 
 Labels = tuple[bytes, ...]
-Name = tuple[Labels, str, int]
-"""A name: its labels as sent, as text, and its size on the wire without the root."""
+Name = tuple[Labels, str, bytes]
+"""A name: its labels as sent, as text, and in wire format without pointers."""
 
-_remembered: dict[bytes, Name] = {}  # by what they are without pointers: a network asks for the same few all day
+_remembered: dict[bytes, Name] = {}  # by wire format: a network asks for the same few all day
 
 
 def _pointer(cursor: Cursor, at: int, lowest: int) -> int:
@@ -80,7 +80,7 @@ class _Names:
         Raises ParseError: truncated, dns_label_type, dns_pointer_forward, dns_pointer_chain, dns_name_too_long,
         step_budget_spent.
         """
-        raw = cursor.peek_string(_REMEMBERED_SIZE)
+        raw = cursor.string_at(cursor.at, _REMEMBERED_SIZE)
         name = _remembered.get(raw)
         if name is None:
             return self._walk(cursor)
@@ -105,10 +105,20 @@ class _Names:
                 behind = at + 2 if behind < 0 else behind
                 jumps += 1
                 known = self._known.get(_POINTER + target)
+                if known is not None and not labels:
+                    cursor.step(jumps)
+                    cursor.at = behind
+                    return known
+                if jumps == 1:
+                    name = self._joined(cursor, first, at, target, known)
+                    if name is not None:
+                        cursor.step((len(labels) if known is not None else len(name[0])) + jumps)
+                        cursor.at = behind
+                        return name
                 if known is not None:
                     cursor.step(len(labels) + jumps)
                     cursor.at = behind
-                    return self._keep(first, (*labels, *known[0]), size + known[2]) if labels else known
+                    return self._keep(first, (*labels, *known[0]), size + len(known[2]) - 1)
                 if jumps > DNS_POINTERS:
                     raise ParseError("dns_pointer_chain", at)
                 at = lowest = target
@@ -120,28 +130,32 @@ class _Names:
                 raise ParseError("truncated", start)
             if length == 0:
                 break
-            labels.append(bytes(data[start:at]))
+            labels.append(data[start:at])
             size += length + 1
             if size >= _WIRE_NAME_MAX:
                 break
         cursor.step(len(labels) + jumps)
         cursor.at = at if behind < 0 else behind
-        name = self._keep(first, tuple(labels), size)
-        if not jumps and size < _REMEMBERED_SIZE:
-            _remember(bytes(data[first:at]), name)
+        return self._keep(first, tuple(labels), size)
+
+    def _joined(self, cursor: Cursor, first: int, at: int, target: int, known: Name | None) -> Name | None:
+        """Return the name whose labels stand from `first` to the pointer at `at`, if it is remembered."""
+        behind = known[2] if known is not None else cursor.string_at(target, _REMEMBERED_SIZE)
+        name = _remembered.get(cursor.data[first:at] + behind)
+        if name is not None:
+            self._known[_POINTER + first] = name
         return name
 
     def _keep(self, first: int, labels: Labels, size: int) -> Name:
         if size >= _WIRE_NAME_MAX:
             raise ParseError("dns_name_too_long", first)
-        name = self._known[_POINTER + first] = labels, dns_text(labels), size
+        wire = b"".join([bytes((len(label),)) + label for label in labels]) + b"\0"
+        name = self._known[_POINTER + first] = labels, dns_text(labels), wire
+        if size < _REMEMBERED_SIZE:
+            if len(_remembered) >= _REMEMBERED:
+                _remembered.clear()
+            _remembered[wire] = name
         return name
-
-
-def _remember(raw: bytes, name: Name) -> None:
-    if len(_remembered) >= _REMEMBERED:
-        _remembered.clear()
-    _remembered[raw] = name
 
 
 def parse_message(message: Cursor, source: Address | None = None) -> tuple[DnsMessage, DeviceName | None]:
@@ -150,7 +164,7 @@ def parse_message(message: Cursor, source: Address | None = None) -> tuple[DnsMe
     source: who sent an mDNS message: the device name is the one whose address that is, if any.
     Raises ParseError: truncated, where there is no whole header; the rule that was broken, where nothing was read.
     """
-    ident, flags, asked, *counts = message.unpack(_HEADER)
+    ident, flags, asked, answered, authorities, additional = message.unpack(_HEADER)
     names = _Names()
     questions: list[DnsQuestion] = []
     answers: list[DnsAnswer] = []
@@ -159,10 +173,9 @@ def parse_message(message: Cursor, source: Address | None = None) -> tuple[DnsMe
     try:
         for _ in range(asked):
             message.step()
-            _, text, _ = names.read(message)
-            kind, _ = message.unpack(_QUESTION)
-            questions.append(DnsQuestion(text, type_word(kind)))
-        for number in range(sum(counts)):
+            text = names.read(message)[1]
+            questions.append(DnsQuestion(text, type_word(message.unpack(_QUESTION)[0])))
+        for number in range(answered + authorities + additional):
             if number >= DNS_RECORDS:
                 message.note("dns_records")
                 break
@@ -247,20 +260,20 @@ def datagrams(_store: Store, anomalies: Counter[str]) -> DatagramReader:
     """Make the reader of messages over UDP, on the ports of DNS, mDNS and LLMNR."""
 
     def read(datagram: Datagram) -> Reading | None:
-        message = Cursor.over(datagram.payload)
-        if not datagram.cut:
-            return _reading(message, datagram.ports, datagram.source, anomalies)
+        _, _, payload, cut, ports, source, _ = datagram
+        if not cut:
+            return _reading(Cursor.over(payload), ports, source, anomalies)
         try:  # that it ends too early is no fault of the sender
-            return _reading(message, datagram.ports, datagram.source, Counter())
+            return _reading(Cursor.over(payload), ports, source, Counter())
         except ParseError:
-            return Reading(_word(datagram.ports))
+            return Reading(_word(ports))
 
     return read
 
 
 def starts(_head: bytes, ports: Ports) -> bool | None:
     """Tell by the port: any two bytes are a length."""
-    return any(port in _WORDS for port in ports)
+    return ports[0] in _WORDS or ports[1] in _WORDS
 
 
 class _DnsTalk:

@@ -1,9 +1,10 @@
 """The ClientHello message of TLS, DTLS and QUIC, and its JA4 fingerprint."""
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import sha256
-from struct import Struct, pack
-from typing import Final
+from struct import Struct, pack, unpack_from
+from typing import Final, TypeVar
 
 from netwatch.model.limits import HELLO_EXTENSIONS
 from netwatch.model.reading import Hello
@@ -38,10 +39,24 @@ _JA4_VERSIONS: Final = {
 }
 GREASE: Final = frozenset(digit << 12 | digit << 4 | 0x0A0A for digit in range(16))  # RFC 8701
 DTLS, DRAFTS_OF_13 = 0xFE, 0x7F  # first bytes of versions
+_READ: Final = GREASE | {SERVER_NAME, ALPN, SUPPORTED_VERSIONS, SIGNATURE_ALGORITHMS, ENCRYPTED_CLIENT_HELLO}
 _NOTHING: Final = "000000000000"
-
-
 _START: Final = Struct(">H32xB")  # legacy_version, random, length of legacy_session_id
+_ONE_NAME: Final = Struct(">HBH")  # length of the list, type and length of its first name
+_USUAL: Final = 128  # bytes of a list that is remembered, so that the memory of them has a bound
+_USUAL_TYPES: Final = 48
+
+T = TypeVar("T")
+
+
+def _remembered(read: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    """Read each list of usual length once: clients of one kind send the same ones in every hello."""
+    once = lru_cache(maxsize=512)(read)
+
+    def recall(raw: bytes) -> T:
+        return once(raw) if len(raw) <= _USUAL else read(raw)
+
+    return recall
 
 
 def parse_client_hello(body: Cursor, transport: str) -> Hello:
@@ -54,36 +69,43 @@ def parse_client_hello(body: Cursor, transport: str) -> Hello:
     body.skip(session)
     if transport == "d":
         body.bytes_block(1)
-    ciphers = [cipher for cipher in body.numbers(2) if cipher not in GREASE]
+    ciphers = _ciphers(body.bytes_block(2))
     body.bytes_block(1)
     server_name: bytes | None = None
-    alpn: list[bytes] = []
-    versions = [legacy]
-    signatures: list[int] = []
+    alpn: tuple[bytes, ...] = ()
+    ends = _alpn_ends(())
+    versions: tuple[str | None, int] | None = None
+    signatures = b""
     named = ech = False
+    hashed: list[int] = []
     extensions = body.block(2) if body.left else body
     listed = extensions.typed(HELLO_EXTENSIONS, "tls_extensions")
+    count = len(listed)
     for kind, start, end in listed:
         if kind not in _READ:
-            continue
-        value = body.within(start, end)
-        if kind == SERVER_NAME and not named:
-            named = True
-            server_name = parse_server_name(value)
-        elif kind == ALPN and not alpn:
-            alpn = parse_alpn(value)
-        elif kind == SUPPORTED_VERSIONS:
-            versions = [version for version in value.numbers(1) if version not in GREASE]
-        elif kind == SIGNATURE_ALGORITHMS:
-            signatures = [algorithm for algorithm in value.numbers(2) if algorithm not in GREASE]
-        elif kind == ENCRYPTED_CLIENT_HELLO:
-            ech = True
-    types = [kind for kind, _, _ in listed]
-    ja4 = fingerprint(transport, _highest(versions), named, ciphers, types, alpn, signatures)
-    return Hello(server_name, tuple(alpn), _version(versions), ja4, ech)
-
-
-_READ: Final = frozenset((SERVER_NAME, ALPN, SUPPORTED_VERSIONS, SIGNATURE_ALGORITHMS, ENCRYPTED_CLIENT_HELLO))
+            hashed.append(kind)
+        elif kind in GREASE:
+            count -= 1
+        elif kind == SERVER_NAME:
+            if not named:
+                named = True
+                server_name = parse_server_name(extensions.within(start, end))
+        elif kind == ALPN:
+            if not alpn:
+                alpn, ends = _offered(extensions.within(start, end).rest())
+                extensions.step(len(alpn))
+        else:
+            hashed.append(kind)
+            if kind == SUPPORTED_VERSIONS:
+                versions = _versions(extensions.within(start, end).bytes_block(1))
+            elif kind == SIGNATURE_ALGORITHMS:
+                signatures = extensions.within(start, end).bytes_block(2)
+            else:
+                ech = True
+    word, version = versions or _versions_of([legacy])
+    hashed.sort()
+    ja4 = _joined(transport, version, named, ciphers, count, ends, _extensions(tuple(hashed), signatures))
+    return Hello(server_name, alpn, word, ja4, ech)
 
 
 def parse_server_name(extension: Cursor) -> bytes | None:
@@ -93,6 +115,12 @@ def parse_server_name(extension: Cursor) -> bytes | None:
     """
     if not extension.left:
         return None
+    if extension.left > _ONE_NAME.size:
+        listed, kind, size = extension.unpack(_ONE_NAME)
+        if kind == HOST_NAME and size == extension.left and listed == size + 3:  # one name that fills it, as usual
+            extension.step()
+            return extension.rest()
+        extension.at -= _ONE_NAME.size
     names = extension.block(2)
     while names.left:
         names.step()
@@ -103,9 +131,34 @@ def parse_server_name(extension: Cursor) -> bytes | None:
     return None
 
 
-def parse_alpn(extension: Cursor) -> list[bytes]:
-    """Return the protocols offered (RFC 7301 section 3.1). Raises ParseError: truncated, step_budget_spent."""
-    return extension.block(2).strings() if extension.left else []
+@_remembered
+def _offered(extension: bytes) -> tuple[tuple[bytes, ...], str]:
+    """Return the protocols offered, and JA4's letters for them (RFC 7301 section 3.1). Raises ParseError as `strings`."""
+    value = Cursor.over(extension)
+    protocols = tuple(value.block(2).strings()) if extension else ()
+    return protocols, _alpn_ends(protocols)
+
+
+def _numbers(raw: bytes) -> list[int]:
+    """Return the 16-bit numbers of a list without GREASE; an odd last byte is left out."""
+    return [number for number in unpack_from(f">{len(raw) // 2}H", raw) if number not in GREASE]
+
+
+@_remembered
+def _ciphers(raw: bytes) -> tuple[int, str]:
+    """Return how many there are, and JA4's hash of them."""
+    ciphers = _numbers(raw)
+    return len(ciphers), _hash(_digits(sorted(ciphers)))
+
+
+@_remembered
+def _versions(raw: bytes) -> tuple[str | None, int]:
+    return _versions_of(_numbers(raw))
+
+
+def _versions_of(versions: list[int]) -> tuple[str | None, int]:
+    """Return the word and the number of the highest version."""
+    return _version(versions), _highest(versions)
 
 
 def _version(versions: list[int]) -> str | None:
@@ -138,21 +191,39 @@ def fingerprint(
 ) -> str:
     """Return JA4 of values in the order of the hello, without GREASE but for types (FoxIO, JA4: TLS client)."""
     kept = [kind for kind in types if kind not in GREASE]
-    head = (
-        f"{transport}{_JA4_VERSIONS.get(version, '00')}{'d' if named else 'i'}"
-        f"{min(len(ciphers), 99):02}{min(len(kept), 99):02}{_alpn_ends(alpn)}"
-    )
-    listed = _digits(sorted([kind for kind in kept if kind not in (SERVER_NAME, ALPN)]))
-    if listed and signatures:
-        listed += "_" + _digits(signatures)
-    return f"{head}_{_short(_digits(sorted(ciphers)))}_{_short(listed)}"
+    hashed = tuple(sorted([kind for kind in kept if kind not in (SERVER_NAME, ALPN)]))
+    counted = len(ciphers), _hash(_digits(sorted(ciphers)))
+    extensions = _extensions(hashed, pack(f">{len(signatures)}H", *signatures))
+    return _joined(transport, version, named, counted, len(kept), _alpn_ends(alpn), extensions)
 
 
-def _digits(numbers: list[int]) -> str:
+def _joined(
+    transport: str, version: int, named: bool, ciphers: tuple[int, str], count: int, ends: str, extensions: str
+) -> str:
+    """Return JA4. ciphers: how many, and their hash.   count: of extensions, whose hash is the last."""
+    head = f"{transport}{_JA4_VERSIONS.get(version, '00')}{'d' if named else 'i'}"
+    return f"{head}{min(ciphers[0], 99):02}{min(count, 99):02}{ends}_{ciphers[1]}_{extensions}"
+
+
+def _extensions(types: tuple[int, ...], signatures: bytes) -> str:
+    """Return JA4's hash of sorted types and of signature algorithms as they were sent."""
+    usual = len(types) <= _USUAL_TYPES and len(signatures) <= _USUAL
+    return _extensions_once(types, signatures) if usual else _extensions_hash(types, signatures)
+
+
+def _extensions_hash(types: tuple[int, ...], signatures: bytes) -> str:
+    listed, algorithms = _digits(types), _digits(_numbers(signatures))
+    return _hash(f"{listed}_{algorithms}" if listed and algorithms else listed)
+
+
+_extensions_once = lru_cache(maxsize=512)(_extensions_hash)
+
+
+def _digits(numbers: Sequence[int]) -> str:
     return pack(f">{len(numbers)}H", *numbers).hex(",", 2)
 
 
-def _alpn_ends(alpn: list[bytes]) -> str:
+def _alpn_ends(alpn: Sequence[bytes]) -> str:
     if not alpn or not alpn[0]:
         return "00"
     ends = alpn[0][:1] + alpn[0][-1:]
@@ -164,12 +235,3 @@ def _alpn_ends(alpn: list[bytes]) -> str:
 
 def _hash(text: str) -> str:
     return sha256(text.encode("ascii")).hexdigest()[:12] if text else _NOTHING
-
-
-_USUAL: Final = 512
-_remembered = lru_cache(maxsize=1_024)(_hash)
-
-
-def _short(text: str) -> str:
-    """Hash a list; clients repeat theirs, so those of usual length are remembered."""
-    return _remembered(text) if len(text) <= _USUAL else _hash(text)

@@ -50,7 +50,7 @@ class _Head:
         self.tunnel = False  # CONNECT: a hello may follow
         self.done = False
 
-    def read(self, data: bytearray) -> bool:
+    def read(self, data: bytes | bytearray) -> bool:
         """Read whole lines up to the host; return whether nothing more is wanted.
 
         Raises ParseError: http_request_line, http_head_too_long.
@@ -79,6 +79,10 @@ class _Head:
         if words[0] == b"CONNECT":
             self.tunnel = True
             self.host = self.target
+
+    def protocol(self) -> str:
+        """Return mmtls for WeChat's own protocol inside of requests, else http."""
+        return "mmtls" if self.target is not None and self.target.startswith(b"/mmtls/") else "http"
 
     def name(self) -> bytes:
         """Return the host without the port: of the header, else of the target (RFC 9112 section 3.2)."""
@@ -120,8 +124,7 @@ class _HttpTalk:
             return None
         if not head.read(data):
             return Reading(self.protocol, from_client=True, more=True)
-        if head.target is not None and head.target.startswith(b"/mmtls/"):
-            self.protocol = "mmtls"
+        self.protocol = head.protocol()
         reading = request_reading(head.name(), self.protocol)
         return reading._replace(done=not head.tunnel)
 
@@ -134,6 +137,18 @@ class _HttpTalk:
         return request_reading(without_port(authority), self.protocol)
 
 
+def whole_request(payload: bytes) -> Reading | None:
+    """Read a request whose host stands in its first segment, the usual case; None: anything else, CONNECT too."""
+    if not payload.startswith(METHODS):
+        return None
+    head = _Head()
+    try:
+        whole = head.read(payload)
+    except ParseError:  # told by whoever reads it as part of a stream
+        return None
+    return request_reading(head.name(), head.protocol()) if whole and not head.tunnel else None
+
+
 def request_reading(host: bytes, protocol: str) -> Reading:
     """Return what a request told."""
     names = (wire_text(host[:STRING_MAX]),) if host else ()
@@ -144,4 +159,4 @@ def _talk(_ports: Ports) -> Talk:
     return _HttpTalk()
 
 
-HTTP: Final = StreamProtocol(starts, _talk)
+HTTP: Final = StreamProtocol(starts, _talk, frozenset(word[0] for word in _STARTS))

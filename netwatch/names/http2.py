@@ -35,8 +35,9 @@ class Http2Side:
 
         Raises ParseError: http2_frame, http_head_too_long, hpack_*, truncated.
         """
-        while len(data) >= self._at + 9:
-            header = Cursor.over(data, self._at)
+        wire = bytes(data) if len(data) >= self._at + 9 else b""
+        while len(wire) >= self._at + 9:
+            header = Cursor.over(wire, self._at)
             length, kind, flags = header.uint(3), header.uint(1), header.uint(1)
             header.skip(4)
             self._frames += 1

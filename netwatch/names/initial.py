@@ -1,13 +1,14 @@
 """Protection of QUIC Initial packets (RFC 9001 section 5, RFC 9369 section 3.3)."""
 
 from functools import cache
-from hmac import digest
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SAMPLE: Final = 16
+_RESERVED: Final = 0x0C  # bits of the first byte that are zero under the protection (RFC 9000 section 17.2)
 
 
 class QuicVersion(NamedTuple):
@@ -27,12 +28,51 @@ class QuicVersion(NamedTuple):
     google: bool = False
 
 
-class Keys(NamedTuple):
-    """What opens a client's Initials."""
+_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))  # RFC 2104: each byte of the key with its pad
+_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
-    key: bytes
-    iv: int
-    hp: bytes
+
+class _Mac:
+    """HMAC-SHA-256 (RFC 2104) of messages under one key, whose blocks are hashed once for all of them."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(64, b"\0")
+        self._inner = sha256(block.translate(_INNER))
+        self._outer = sha256(block.translate(_OUTER))
+
+    def __call__(self, message: bytes) -> bytes:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+class Keys:
+    """What opens a client's Initials: hp its header; key and iv, made at need, what is behind the header."""
+
+    __slots__ = ("_expand", "_opener", "_version", "hp")
+
+    def __init__(self, version: QuicVersion, expand: _Mac) -> None:
+        self._version = version
+        self._expand = expand
+        self._opener: tuple[Any, int] | None = None
+        self.hp = expand(version.hp)[:16]
+
+    @property
+    def key(self) -> bytes:
+        return self._expand(self._version.key)[:16]
+
+    @property
+    def iv(self) -> int:
+        return int.from_bytes(self._expand(self._version.iv)[:12], "big")
+
+    def opener(self, gcm: type[Any]) -> tuple[Any, int]:
+        """Return the cipher, and the number that with a packet's makes its nonce."""
+        if self._opener is None:
+            self._opener = gcm(self.key), self.iv
+        return self._opener
 
 
 def _info(label: bytes, size: int) -> bytes:
@@ -78,12 +118,11 @@ def derive(version: QuicVersion, dcid: bytes) -> Keys | None:
     """Return the client's keys for the destination id of its first Initial, None without `cryptography`."""
     if _cryptography() is None:
         return None
-    secret = digest(digest(version.salt, dcid, "sha256"), _CLIENT, "sha256")
-    return Keys(
-        digest(secret, version.key, "sha256")[:16],
-        int.from_bytes(digest(secret, version.iv, "sha256")[:12], "big"),
-        digest(secret, version.hp, "sha256")[:16],
-    )
+    initial_secret = _extract(version.salt)(dcid)
+    return Keys(version, _Mac(_Mac(initial_secret)(_CLIENT)))
+
+
+_extract = cache(_Mac)  # of a salt: there is one for each version
 
 
 class _Tools(NamedTuple):
@@ -112,7 +151,7 @@ def _cryptography() -> _Tools | None:
 
 
 def open_initial(keys: Keys, datagram: bytes, start: int, number_at: int, end: int) -> bytes | None:
-    """Return the frames of an Initial, None where its tag does not verify or it is too short for one.
+    """Return the frames of an Initial, None where its tag or reserved bits are wrong or it is too short for one.
 
     start, number_at, end: where the packet, its packet number and what is behind it stand in the datagram.
     """
@@ -121,13 +160,15 @@ def open_initial(keys: Keys, datagram: bytes, start: int, number_at: int, end: i
         return None
     mask = tools.mask(keys.hp, datagram[number_at + 4 : number_at + 4 + SAMPLE])
     first = datagram[start] ^ (mask[0] & 0x0F)
+    if first & _RESERVED:  # three of four packets that are none end here, before the dearer half of the work
+        return None
     size = (first & 3) + 1
     sealed_at = number_at + size
     number = int.from_bytes(datagram[number_at:sealed_at], "big") ^ int.from_bytes(mask[1 : 1 + size], "big")
     header = bytes((first,)) + datagram[start + 1 : number_at] + number.to_bytes(size, "big")
-    nonce = (keys.iv ^ number).to_bytes(12, "big")
+    cipher, iv = keys.opener(tools.gcm)
     try:
-        plain: bytes = tools.gcm(keys.key).decrypt(nonce, datagram[sealed_at:end], header)
+        plain: bytes = cipher.decrypt((iv ^ number).to_bytes(12, "big"), datagram[sealed_at:end], header)
     except tools.invalid:
         return None
     return plain

@@ -7,13 +7,25 @@ from netwatch.model.errors import ParseError
 from netwatch.model.limits import INSPECT_PACKETS
 from netwatch.model.reading import Address, Reading
 from netwatch.names import DATAGRAMS, PORTS, STREAMS
+from netwatch.names.http import whole_request
 from netwatch.names.reassembly import OVERHEAD, Stream
 from netwatch.names.store import Store
-from netwatch.names.talk import Datagram, DatagramReader, Ports, Talk
+from netwatch.names.talk import Datagram, Ports, Talk
 from netwatch.names.tls import TlsTalk, hello_reading, is_hello_start, protocol_on, whole_hello
 
 _HEAD: Final = 32  # first bytes of a stream that tell its protocol
 _NEAR: Final = 1 << 16  # a segment further from the stream's first byte than this is taken for one of the middle
+_BY_FIRST: Final = [
+    tuple(protocol for protocol in STREAMS.values() if first in protocol.firsts) for first in range(256)
+]
+
+
+def _may_begin(head: bytes, ports: Ports) -> bool:
+    """Whether a stream with these first bytes is of a known protocol, as far as they tell."""
+    for protocol in _BY_FIRST[head[0]]:  # noqa: SIM110 a generator costs more than what it asks
+        if protocol.starts(head, ports) is not False:
+            return True
+    return False
 
 
 class _Conversation:
@@ -34,8 +46,11 @@ class _Conversation:
 
     @property
     def size(self) -> int:
-        size = OVERHEAD + (self.talk.size if self.talk is not None else 0)
-        return size + sum(stream.pieces.size for stream in self.streams if stream is not None)
+        size = OVERHEAD if self.talk is None else OVERHEAD + self.talk.size
+        for stream in self.streams:
+            if stream is not None:
+                size += stream.pieces.size
+        return size
 
     def close(self) -> None:
         """Let go of all bytes; only a new hello opens it again."""
@@ -56,8 +71,8 @@ class Inspector:
         self.anomalies: Counter[str] = Counter()
         self._store = Store(self.anomalies)
         made = {make: make(self._store, self.anomalies) for make in PORTS.values()}
-        self._ports = {port: made[make] for port, make in PORTS.items()}
         self._readers = tuple(protocol.reader(self._store, self.anomalies) for protocol in DATAGRAMS.values())
+        self._ports = {port: (made[make], *self._readers) for port, make in PORTS.items()}
         self._open_ports = frozenset().union(*(protocol.ports for protocol in DATAGRAMS.values()))
         self._by_first = [
             tuple(
@@ -115,35 +130,29 @@ class Inspector:
         """
         if not payload:
             return None
-        on_port = self._ports.get(dst_port) or self._ports.get(src_port)
-        readers = self._by_first[payload[0]]
-        if on_port is not None or flow in self._store or not self._open_ports.isdisjoint((src_port, dst_port)):
-            readers = self._readers
-        elif not readers:  # most of what is not known is refused here
-            return None
-        datagram = Datagram(flow, side, payload, cut, (src_port, dst_port), source, now_ns)
-        if on_port is not None:
-            reading = self._ask(on_port, datagram)
-            if reading is not None:
-                return reading
+        ports = src_port, dst_port
+        readers = self._ports.get(dst_port) or self._ports.get(src_port)
+        if readers is None:
+            in_doubt = flow in self._store or not self._open_ports.isdisjoint(ports)
+            readers = self._readers if in_doubt else self._by_first[payload[0]]
+            if not readers:  # most of what is not known ends here
+                return None
+        datagram = Datagram(flow, side, payload, cut, ports, source, now_ns)
         for reader in readers:
-            reading = self._ask(reader, datagram)
-            if reading is not None:
-                return reading
+            try:
+                reading = reader(datagram)
+            except ParseError as error:
+                self.anomalies[error.anomaly] += 1
+            except Exception:  # noqa: BLE001 as above
+                self.anomalies["parser_bug"] += 1
+            else:
+                if reading is not None:
+                    return reading
         return None
 
     def forget(self, flow: int) -> None:
         """Drop what is kept of a flow that ended."""
         self._store.drop(flow)
-
-    def _ask(self, reader: DatagramReader, datagram: Datagram) -> Reading | None:
-        try:
-            return reader(datagram)
-        except ParseError as error:
-            self.anomalies[error.anomaly] += 1
-        except Exception:  # noqa: BLE001 as above
-            self.anomalies["parser_bug"] += 1
-        return None
 
     def _give_up(self, flow: int) -> Reading | None:
         """Stop reading a flow; its protocol, where known, is all that is told."""
@@ -168,11 +177,15 @@ class Inspector:
                 self._store.drop(flow)
                 return reading
         if conversation is None:
+            if first is None or first == seq:
+                reading = whole_request(payload)
+                if reading is not None:
+                    return reading
             conversation = _Conversation()
+            self._store.put(flow, conversation)
         conversation.packets += 1
         if opens and not isinstance(conversation.talk, TlsTalk):
             self._open(conversation, side, seq, ports)
-        self._store.put(flow, conversation)
         reading = self._read(conversation, side, seq, first, payload, cut, ports)
         if reading is None and conversation.asked:
             reading = Reading()  # no more than the first packets is wanted again
@@ -195,7 +208,8 @@ class Inspector:
         if found is None or found[0].server_name is None:
             return None
         hello, body = found
-        self.anomalies.update(body.budget.broken)
+        if body.budget.broken:
+            self.anomalies.update(body.budget.broken)
         return hello_reading(hello, protocol_on(ports))
 
     def _open(self, conversation: _Conversation, side: int, seq: int, ports: Ports) -> None:
@@ -225,6 +239,9 @@ class Inspector:
                     stream.add(seq, payload)
                 return None
             conversation.dead[side] = False
+        if stream is None and seq == first and conversation.talk is None and not _may_begin(payload[:_HEAD], ports):
+            conversation.dead[side] = True  # most of what is not known ends here
+            return None
         if stream is None:
             near = first is not None and (seq - first) & 0xFFFF_FFFF < _NEAR
             stream = Stream(self.anomalies, first if near and first is not None else seq)
@@ -256,7 +273,7 @@ class Inspector:
             return None
         head = bytes(stream.pieces.data[:_HEAD])
         undecided = False
-        for protocol in STREAMS.values():
+        for protocol in _BY_FIRST[head[0]]:
             starts = protocol.starts(head, ports)
             if starts:
                 conversation.talk = protocol.talk(ports)

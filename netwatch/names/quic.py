@@ -12,7 +12,7 @@ from netwatch.names.buckets import Buckets
 from netwatch.names.cursor import Budget, Cursor
 from netwatch.names.gquic import PUBLIC_FLAGS, parse_chlo, public_version
 from netwatch.names.hello import CLIENT_HELLO, parse_client_hello
-from netwatch.names.initial import Keys, QuicVersion, derive, open_initial, version_of
+from netwatch.names.initial import VERSIONS, Keys, QuicVersion, derive, open_initial, version_of
 from netwatch.names.reassembly import Assembler
 from netwatch.names.store import Store
 from netwatch.names.talk import Datagram, DatagramReader
@@ -20,6 +20,7 @@ from netwatch.names.talk import Datagram, DatagramReader
 LONG, FIXED = 0x80, 0x40
 PADDING, PING, ACK, ACK_ECN, CRYPTO, CONNECTION_CLOSE = 0x00, 0x01, 0x02, 0x03, 0x06, 0x1C
 DOQ_PORT: Final = 853
+DATAGRAM_MIN: Final = 1_200  # RFC 9000 section 14.1, of those with a client's Initial
 _CID_MAX: Final = 20  # RFC 9000 section 17.2
 _COALESCED: Final = 16  # packets read in one datagram
 _WAIT_PACKETS: Final = 16  # packets of a flow that are waited for without an Initial among them
@@ -43,7 +44,7 @@ def looks_like(payload: bytes) -> bool:
         return False
     if payload[0] & LONG:
         version = int.from_bytes(payload[1:5], "big")
-        return version_of(version) is not None or payload[1:3] == b"Q0" or version == 0 or _greased(version)
+        return version in VERSIONS or version == 0 or _greased(version) or payload[1:3] == b"Q0"
     return public_version(payload) is not None
 
 
@@ -57,8 +58,8 @@ def parse_header(packet: Cursor, known: QuicVersion) -> Header:
     Raises ParseError: truncated, quic_connection_id.
     """
     start = packet.at
-    kind = packet.uint(1) >> 4 & 3
-    packet.skip(4)
+    packet.skip(5)
+    kind = packet.data[start] >> 4 & 3
     dcid, source = packet.bytes_block(1), packet.bytes_block(1)
     if len(dcid) > _CID_MAX or len(source) > _CID_MAX:
         raise ParseError("quic_connection_id", start + 5)
@@ -96,7 +97,10 @@ class _Flow:
 
     @property
     def size(self) -> int:
-        return 512 + sum(512 + attempt.crypto.size for attempt in self.attempts.values())
+        size = 512
+        for attempt in self.attempts.values():
+            size += 512 + attempt.crypto.size
+        return size
 
 
 class _Quic:
@@ -109,10 +113,9 @@ class _Quic:
         """Read one datagram; a rule that it breaks is counted here: that it is QUIC stays known."""
         payload = datagram.payload
         state = self._store.get(datagram.flow)
-        flow = state if isinstance(state, _Flow) else None
         if not looks_like(payload):
-            return None if flow is None else self._other(flow, datagram)
-        flow = flow or _Flow()
+            return self._other(state, datagram) if isinstance(state, _Flow) else None
+        flow = state if isinstance(state, _Flow) else _Flow()
         try:
             if not payload[0] & LONG or (payload[1:3] == b"Q0" and payload[1:5] != b"Q050"):
                 return _gquic(Cursor.over(payload))
@@ -126,7 +129,7 @@ class _Quic:
 
     def _packets(self, flow: _Flow, datagram: Datagram) -> Reading:
         packets = Cursor.over(datagram.payload)  # its budget is that of the frames of all packets
-        seen = 0
+        seen = initials = 0
         while packets.left > 6 and packets.peek() & LONG and seen < _COALESCED:
             version = int.from_bytes(datagram.payload[packets.at + 1 : packets.at + 5], "big")
             known = version_of(version)
@@ -137,17 +140,20 @@ class _Quic:
             seen += 1
             header = parse_header(packets, known)
             if header.initial and self._is_client(flow, datagram):
+                if not initials and len(datagram.payload) < DATAGRAM_MIN and not (known.google or datagram.cut):
+                    self._anomalies["quic_small_datagram"] += 1  # read all the same: a server may answer it
+                initials += 1
                 reading = self._initial(flow, datagram, header, known, packets.budget)
                 if reading is not None:
                     return reading
         return self._other(flow, datagram)
 
-    def _other(self, flow: _Flow, datagram: Datagram) -> Reading:
+    def _other(self, flow: _Flow, datagram: Datagram, *, undecryptable: bool = False) -> Reading:
         """Tell what is wanted after a datagram that did not complete a hello."""
         flow.waited += 1
         waiting = not flow.done and flow.attempts and flow.opened < QUIC_INITIALS and flow.waited < _WAIT_PACKETS
         from_client = None if flow.client is None else flow.client == datagram.side
-        return Reading("quic", from_client=from_client, more=bool(waiting))
+        return Reading("quic", from_client=from_client, undecryptable=undecryptable, more=bool(waiting))
 
     def _is_client(self, flow: _Flow, datagram: Datagram) -> bool:
         """Only the client's Initials can be opened from the destination id that they show."""
@@ -172,7 +178,7 @@ class _Quic:
             if keys is None:
                 self._anomalies["quic_no_cryptography"] += 1
                 flow.done = True
-                return None
+                return self._other(flow, datagram, undecryptable=True)
             attempt = _Attempt(keys, self._anomalies)
             plain = self._open(attempt, datagram, header)
             if plain is not None:
@@ -182,7 +188,8 @@ class _Quic:
         if plain is None and attempt is not None:
             plain = self._open(attempt, datagram, header)
         if plain is None or attempt is None:
-            raise ParseError("quic_not_authentic", header.number_at)
+            self._anomalies["quic_not_authentic"] += 1
+            return self._other(flow, datagram, undecryptable=True)
         flow.client = datagram.side
         flow.waited = 0
         return self._frames(flow, datagram, attempt, Cursor.over(plain, budget=budget), known)
@@ -211,7 +218,8 @@ class _Quic:
             return None
         body = Cursor.over(bytes(message[: 4 + length]), 4)
         hello = parse_client_hello(body, "q")
-        self._anomalies.update(body.budget.broken)
+        if body.budget.broken:
+            self._anomalies.update(body.budget.broken)
         flow.done = True
         flow.attempts.clear()
         names = (wire_text(hello.server_name),) if hello.server_name is not None else ()

@@ -30,11 +30,12 @@ class Talk(Protocol):
 class StreamProtocol(NamedTuple):
     """starts: whether a stream with these first bytes is of the protocol; None: more bytes are needed to say.
 
-    talk: makes the conversation.
+    talk: makes the conversation.   firsts: the bytes that such a stream may begin with.
     """
 
     starts: Callable[[bytes, Ports], bool | None]
     talk: Callable[[Ports], Talk]
+    firsts: Container[int] = range(256)
 
 
 class Datagram(NamedTuple):

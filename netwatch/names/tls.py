@@ -7,7 +7,7 @@ from netwatch.model.limits import HELLO_EXTENSIONS, HELLO_MAX
 from netwatch.model.reading import Hello, Reading
 from netwatch.model.text import wire_text
 from netwatch.names.certificate import parse_certificate_message
-from netwatch.names.cursor import Cursor
+from netwatch.names.cursor import Budget, Cursor
 from netwatch.names.hello import CLIENT_HELLO, SUPPORTED_VERSIONS, VERSIONS, fingerprint, parse_client_hello
 from netwatch.names.reassembly import Assembler
 from netwatch.names.talk import Ports, StreamProtocol, Talk
@@ -169,8 +169,7 @@ class TlsTalk:
         length = (data[0] & 0x7F) << 8 | data[1]
         if len(data) < 2 + length:
             return Reading(self.protocol, more=True)
-        body = Cursor(data, 3, 2 + length, Cursor.over(data).budget)
-        hello = parse_ssl2_hello(body)
+        hello = parse_ssl2_hello(Cursor.over(bytes(data[: 2 + length]), 3))
         return Reading(self.protocol, hello=hello, from_client=True, done=True)
 
 
@@ -190,11 +189,11 @@ def whole_hello(payload: bytes) -> tuple[Hello, Cursor] | None:
 
     Returns None where it goes on elsewhere. Raises ParseError as parse_client_hello.
     """
-    end = 5 + (payload[3] << 8 | payload[4])
-    if end > len(payload) or end < 9 or 9 + int.from_bytes(payload[6:9], "big") > end:
+    record_end = 5 + (payload[3] << 8 | payload[4])
+    end = 9 + int.from_bytes(payload[6:9], "big")
+    if record_end > len(payload) or record_end < 9 or end > record_end:
         return None
-    body = Cursor.over(payload, 9)
-    body.end = 9 + int.from_bytes(payload[6:9], "big")
+    body = Cursor(payload, 9, end, Budget())
     return parse_client_hello(body, "t"), body
 
 
@@ -225,4 +224,6 @@ def _talk(ports: Ports) -> Talk:
     return TlsTalk(ports)
 
 
-TLS: Final = StreamProtocol(starts, _talk)
+FIRSTS: Final = frozenset((CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA, *range(0x80, 0x100)))
+
+TLS: Final = StreamProtocol(starts, _talk, FIRSTS)
