@@ -18,6 +18,9 @@ CONFLICT: Final = Label._fields.index("conflict")
 
 Key: TypeAlias = tuple[str | int, ...]
 
+Reply: TypeAlias = tuple[str | None, tuple[LookupAnswer, ...], bool]
+"""rcode, records, and whether it refuses: NXDOMAIN, or an address that stands for none."""
+
 
 class Local(Protocol):
     """The local networks."""
@@ -38,15 +41,7 @@ class Asked(NamedTuple):
     type: str
 
 
-class Reply(NamedTuple):
-    """What a message answers. refused: NXDOMAIN, or an address that stands for none."""
-
-    rcode: str | None
-    answers: tuple[LookupAnswer, ...]
-    refused: bool
-
-
-NO_REPLY: Final = Reply(None, (), refused=False)
+NO_REPLY: Final = (None, (), False)
 
 
 class Lookups:
@@ -153,8 +148,7 @@ class Lookups:
         mine = [asked for asked in waiting if 0 <= time - asked.time <= LOOKUP_WAIT_NS]
         if not mine:
             return False
-        for asked in mine:
-            self._ready.append(self._record(asked, reply))
+        self._ready += [self._record(asked, reply) for asked in mine]
         if len(mine) == len(waiting):
             del self._open[key]
         else:
@@ -182,9 +176,10 @@ class Lookups:
         self.anomalies["lookups_evicted"] += 1
 
     def _record(self, asked: Asked, reply: Reply) -> Lookup:
+        rcode, answers, refused = reply
         label = self._attributor.lookup(asked.name, day_of(asked.time))
-        blocked = reply.refused and label.app_id is not None and self._local.contains_one(asked.resolver)
-        return Lookup(*asked, reply.rcode, reply.answers, blocked, *label[APP_ID:CONFLICT])
+        blocked = refused and label.app_id is not None and self._local.contains_one(asked.resolver)
+        return Lookup(*asked, rcode, answers, blocked, *label[APP_ID:CONFLICT])
 
 
 def _reply(message: DnsMessage) -> Reply:
@@ -195,7 +190,7 @@ def _reply(message: DnsMessage) -> Reply:
         answers.append(LookupAnswer(answer.name, answer.type, answer.data, answer.ttl))
         if answer.address in UNSPECIFIED:
             refused = True
-    return Reply(message.rcode, tuple(answers), refused)
+    return message.rcode, tuple(answers), refused
 
 
 def _key(transport: str, client: Address, port: int, resolver: Address, ident: int, name: str, kind: str) -> Key:

@@ -41,12 +41,14 @@ class Pair:
     """What one device was told of one address.
 
     known: name -> row, the one told longest ago first.   ordered: the rows as they are wanted, () where that changed.
+    latest: time of the latest answer of all, from which on every row counts as it stands.
     """
 
-    __slots__ = ("known", "ordered")
+    __slots__ = ("known", "latest", "ordered")
 
     def __init__(self) -> None:
         self.known: dict[str, Known] = {}
+        self.latest = 0
         self.ordered: Sequence[Known] = ()
 
     def rows(self, now: int) -> Sequence[Known]:
@@ -57,7 +59,7 @@ class Pair:
         rows = self.ordered
         if not rows:
             rows = self.ordered = sorted(self.known.values(), key=_newest_first)
-        if rows[0].time <= now:
+        if self.latest <= now:
             return rows
         past = [row for row in rows if row.since <= now]
         return [row if row.time <= now else row._replace(time=row.since, packet=row.first) for row in past]
@@ -124,9 +126,9 @@ class DnsMemory:
             if len(out) >= DNS_NAMES:
                 break
             if pair is not own:
-                for name, _, _, time, packet, _, _, _ in pair.rows(now):
-                    if name not in out:
-                        out[name] = Sighting("dns_answer_other", name, time, packet)
+                for row in pair.rows(now):
+                    if row.name not in out:
+                        out[row.name] = Sighting("dns_answer_other", row.name, row.time, row.packet)
         return tuple(islice(out.values(), DNS_NAMES))
 
     def ech(self, address: Address, now: int) -> bool:
@@ -151,6 +153,7 @@ class DnsMemory:
     ) -> None:
         pair = self._pair(device, address)
         pair.ordered = ()
+        pair.latest = max(pair.latest, now)
         known = pair.known
         until = _until(ttl, now)
         for place, name in enumerate(chain[:DNS_NAMES]):

@@ -1,6 +1,7 @@
 """Parse a command line, run one command, turn errors into exit codes."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -26,6 +27,9 @@ netwatch says which apps on a network send data, whose they are, and on what evi
   netwatch explain log-sg.tiktokv.com       what is known of a name or an address
   netwatch replay --help                    every option
 """
+
+
+FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))  # nothing more can be written
 
 
 class Parser(argparse.ArgumentParser):
@@ -69,21 +73,32 @@ def main(argv: Sequence[str] | None = None) -> ExitCode:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: its threads cost start-up time and are not used
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(words)
+        code = _run(words)
+        sys.stdout.flush()  # what fails here would else fail behind every handler
     except NetwatchError as error:
         print(f"netwatch: {escaped(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader went away (`| head`): nothing is wrong, and nothing more can be said
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_stdout()
         return ExitCode.OK
-    except Exception:  # noqa: BLE001 a bug: Python's own exit code 1 would read as "check failed"
+    except Exception as error:  # noqa: BLE001 a bug: Python's own exit code 1 would read as "check failed"
+        if isinstance(error, OSError) and error.errno in FULL:  # of a file it is a SinkError by now
+            _close_stdout()
+            print(f"netwatch: stdout: {error.strerror}; what it holds is not whole", file=sys.stderr)
+            return ExitCode.UNREADABLE
         import traceback
 
         traceback.print_exc()
         print("netwatch: this is a bug; please report the lines above with the command", file=sys.stderr)
         return ExitCode.INTERNAL
+    return code
+
+
+def _close_stdout() -> None:
+    """Let what is still buffered go nowhere, so that the end of the process does not fail on it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: list[str]) -> ExitCode:

@@ -29,6 +29,12 @@ def device_id(mac: int, where: Address) -> str:
     return "ip:" + address_text(where)
 
 
+@lru_cache(maxsize=HOSTS)
+def unnamed(mac: int, where: Address) -> Device:
+    """Return a device of which no more than its identifier is wanted yet."""
+    return Device(device_id(mac, where), None, None)
+
+
 class Devices:
     """Names by device, learnt from DHCP and mDNS; the last one told wins."""
 

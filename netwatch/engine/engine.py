@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -25,7 +26,7 @@ from netwatch.model.batch import PacketBatch
 from netwatch.model.ledger import Ledger
 from netwatch.model.limits import RELEASE_PACKETS, STREAM_PACKETS, WORDS_MAX
 from netwatch.model.packets import STATES, Packets
-from netwatch.model.records import Release
+from netwatch.model.records import Lookup, Release
 from netwatch.places.local import LocalNetworks
 from netwatch.places.places import Places
 
@@ -174,13 +175,20 @@ class Engine:
         if last:
             self._table.finish()
             due += self._lookups.finish()
-        named = [one._replace(device=self._devices.device(one.device.device_id)) for one in due]
-        named.sort(key=lambda one: (one.time, one.packet))
+        named = self._named(due)
         self._ledger.lookups += len(named)
         rows = self._table.take()
         for flows in self._releaser.flows(rows, self._inspection.forget, self._tunnels.values, self._interfaces.values):
             yield Release(flows, named)
             named = []
+
+    def _named(self, lookups: list[Lookup]) -> list[Lookup]:
+        """Sort lookups, and give their devices the names that are known by now."""
+        devices = {one: self._devices.device(one) for one in {lookup.device.device_id for lookup in lookups}}
+        at = Lookup._fields.index("device")
+        named = [Lookup._make((*one[:at], devices[one.device.device_id], *one[at + 1 :])) for one in lookups]
+        named.sort(key=itemgetter(0, 1))  # time, packet
+        return named
 
 
 class Words:

@@ -9,7 +9,7 @@ import numpy as np
 from netwatch.attribution.decide import Sighting
 from netwatch.attribution.lookups import Lookups
 from netwatch.attribution.memory import DnsMemory
-from netwatch.engine.devices import Devices, device_id
+from netwatch.engine.devices import Devices, device_id, unnamed
 from netwatch.flows.record import WATCH_ALL, WATCH_FIRST, WATCH_NONE
 from netwatch.flows.table import Added
 from netwatch.model.address import address
@@ -17,7 +17,6 @@ from netwatch.model.arrays import I64, U8, U64, Bool
 from netwatch.model.limits import EVIDENCE, INSPECT_PACKETS
 from netwatch.model.packets import TCP, UDP, Packets
 from netwatch.model.reading import DnsMessage, Hello, Reading
-from netwatch.model.records import Device
 from netwatch.names.inspector import Inspector
 from netwatch.names.select import wanted
 from netwatch.places.local import LocalNetworks
@@ -158,10 +157,10 @@ class Inspection:
         transport = DNS_TRANSPORTS.get(row.src_port) or DNS_TRANSPORTS.get(row.dst_port)
         transport = transport or ("tcp" if row.tcp else "udp")
         if not message.response:
-            device = Device(device_id(row.src_mac, source), None, None)
+            device = unnamed(row.src_mac, source)
             self._lookups.query(device, source, row.src_port, target, transport, message, row.time, row.number)
             return
-        device = Device(device_id(row.dst_mac, target), None, None)
+        device = unnamed(row.dst_mac, target)
         asked = self._lookups.answer(device, target, row.dst_port, source, transport, message, row.time, row.number)
         learnt.append(Learnt(row.at, device.device_id, message, asked))
 

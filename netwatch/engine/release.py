@@ -1,6 +1,7 @@
 """Finished rows of the flow table become flow records: client and server, device, place, label, evidence."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import starmap
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from netwatch.flows.key import PORTS_BIT, V6_BIT
 from netwatch.flows.record import SYN_ACK_HIGH, SYN_ACK_LOW, SYN_HIGH, SYN_LOW, Rows, gather
 from netwatch.model.address import address
 from netwatch.model.arrays import I32, U8, U64, Bool
+from netwatch.model.limits import LABEL_CACHE
 from netwatch.model.packets import ICMP, ICMP6, TCP
 from netwatch.model.reading import Hello
 from netwatch.model.records import BLIND, Evidence, FlowBatch, Label, Place, Talk
@@ -102,13 +104,17 @@ class Coder:
     def __init__(self) -> None:
         self.values: list[Any] = []
         self._codes: dict[Any, int] = {}
+        self._same: dict[int, int] = {}  # by identity: caches hand out one object again and again; kept alive by values
 
     def code(self, value: Any) -> int:
         """Return the number of a hashable value."""
-        found = self._codes.setdefault(value, len(self.values))
-        if found == len(self.values):
-            self.values.append(value)
-        return found
+        code = self._same.get(id(value))
+        if code is None:
+            code = self._codes.get(value)
+            if code is None:
+                code = self._codes[value] = self._same[id(value)] = len(self.values)
+                self.values.append(value)
+        return code
 
 
 class Releaser:
@@ -281,6 +287,12 @@ class _Judged:
 
 def _talk(protocol: str | None, hello: Hello | None, ech: str | None) -> Talk:
     if hello is None:
-        return Talk(protocol, None, None, None, ech) if protocol else NO_TALK
-    alpn = ",".join(map(wire_text, hello.alpn)) or None
-    return Talk(protocol, alpn, hello.version, hello.ja4, ech)
+        return _talked(protocol, (), None, None, ech)
+    return _talked(protocol, hello.alpn, hello.version, hello.ja4, ech)
+
+
+@lru_cache(maxsize=LABEL_CACHE)
+def _talked(
+    protocol: str | None, alpn: tuple[bytes, ...], version: str | None, ja4: str | None, ech: str | None
+) -> Talk:
+    return Talk(protocol, ",".join(map(wire_text, alpn)) or None, version, ja4, ech)

@@ -36,7 +36,7 @@ class Cursor:
     @classmethod
     def over(cls, data: bytes, at: int = 0, budget: Budget | None = None) -> "Cursor":
         """Return a cursor over data[at:] with a budget of its own unless one is given."""
-        return cls(data, at, len(data), budget or Budget())
+        return cls(data, at, len(data), Budget() if budget is None else budget)
 
     @property
     def left(self) -> int:
@@ -182,6 +182,10 @@ class Cursor:
         self.at = at
         self.step(len(out))
         return out
+
+    def part(self, start: int, end: int) -> bytes:
+        """Return the bytes of a part whose bounds this cursor gave out."""
+        return self.data[start:end]
 
     def within(self, start: int, end: int) -> "Cursor":
         """Return a cursor over a part whose bounds this cursor gave out."""

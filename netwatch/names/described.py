@@ -196,7 +196,6 @@ STARTTLS: Final = ("smtp", "imap", "pop3", "ftp")  # a hello may follow
 
 def datagrams(_store: Store, _anomalies: Counter[str]) -> DatagramReader:
     """Make the reader that asks the table."""
-
     on_ports = tuple(DATAGRAM_TESTS.items())
     by_first = [
         tuple((protocol, DATAGRAM_TESTS[protocol]) for protocol, firsts in FIRST_OF.items() if first in firsts)

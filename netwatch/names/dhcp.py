@@ -98,7 +98,8 @@ def datagrams(_store: Store, anomalies: Counter[str]) -> DatagramReader:
         message = Cursor.over(datagram.payload)
         old = SERVER in datagram.ports or CLIENT in datagram.ports
         from_client, device = (parse_dhcp if old else parse_dhcp6)(message)
-        anomalies.update(message.budget.broken)
+        if message.budget.broken:
+            anomalies.update(message.budget.broken)
         return Reading("dhcp" if old else "dhcpv6", from_client=from_client, device=device)
 
     return read

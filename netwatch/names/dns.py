@@ -1,6 +1,7 @@
 """DNS over UDP and TCP, mDNS, LLMNR (RFC 1035, RFC 7766, RFC 6762, RFC 4795)."""
 
 from collections import Counter
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -105,20 +106,14 @@ class _Names:
                 behind = at + 2 if behind < 0 else behind
                 jumps += 1
                 known = self._known.get(_POINTER + target)
-                if known is not None and not labels:
-                    cursor.step(jumps)
+                if jumps == 1 and labels and (name := self._joined(cursor, at, target, known)) is not None:
+                    cursor.step(1 + (len(labels) if known is not None else len(name[0])))
                     cursor.at = behind
-                    return known
-                if jumps == 1:
-                    name = self._joined(cursor, first, at, target, known)
-                    if name is not None:
-                        cursor.step((len(labels) if known is not None else len(name[0])) + jumps)
-                        cursor.at = behind
-                        return name
+                    return name
                 if known is not None:
                     cursor.step(len(labels) + jumps)
                     cursor.at = behind
-                    return self._keep(first, (*labels, *known[0]), size + len(known[2]) - 1)
+                    return self._keep(first, (*labels, *known[0]), size + len(known[2]) - 1) if labels else known
                 if jumps > DNS_POINTERS:
                     raise ParseError("dns_pointer_chain", at)
                 at = lowest = target
@@ -138,12 +133,12 @@ class _Names:
         cursor.at = at if behind < 0 else behind
         return self._keep(first, tuple(labels), size)
 
-    def _joined(self, cursor: Cursor, first: int, at: int, target: int, known: Name | None) -> Name | None:
-        """Return the name whose labels stand from `first` to the pointer at `at`, if it is remembered."""
+    def _joined(self, cursor: Cursor, at: int, target: int, known: Name | None) -> Name | None:
+        """Return the name of the labels up to the pointer at `at` and those behind its target, if it is remembered."""
         behind = known[2] if known is not None else cursor.string_at(target, _REMEMBERED_SIZE)
-        name = _remembered.get(cursor.data[first:at] + behind)
+        name = _remembered.get(cursor.part(cursor.at, at) + behind)
         if name is not None:
-            self._known[_POINTER + first] = name
+            self._known[_POINTER + cursor.at] = name
         return name
 
     def _keep(self, first: int, labels: Labels, size: int) -> Name:
@@ -174,7 +169,7 @@ def parse_message(message: Cursor, source: Address | None = None) -> tuple[DnsMe
         for _ in range(asked):
             message.step()
             text = names.read(message)[1]
-            questions.append(DnsQuestion(text, type_word(message.unpack(_QUESTION)[0])))
+            questions.append(_question(text, message.unpack(_QUESTION)[0]))
         for number in range(answered + authorities + additional):
             if number >= DNS_RECORDS:
                 message.note("dns_records")
@@ -197,6 +192,11 @@ def parse_message(message: Cursor, source: Address | None = None) -> tuple[DnsMe
         message.note(error.anomaly)
     response = bool(flags & 0x8000)
     return DnsMessage(ident, response, rcode_word(rcode), tuple(questions), tuple(answers)), device
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _question(name: str, kind: int) -> DnsQuestion:
+    return DnsQuestion(name, type_word(kind))
 
 
 def _address(message: Cursor, name: str, kind: int, ttl: int, length: int) -> DnsAnswer:

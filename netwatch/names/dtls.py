@@ -100,6 +100,7 @@ def _message(record: Cursor, datagram: Datagram, store: Store, anomalies: Counte
 
 def _hello(body: Cursor, datagram: Datagram, store: Store, anomalies: Counter[str]) -> Reading:
     hello: Hello = parse_client_hello(body, "d")
-    anomalies.update(body.budget.broken)
+    if body.budget.broken:
+        anomalies.update(body.budget.broken)
     store.drop(datagram.flow)
     return hello_reading(hello, "dtls")

@@ -92,12 +92,12 @@ def parse_client_hello(body: Cursor, transport: str) -> Hello:
                 server_name = parse_server_name(extensions.within(start, end))
         elif kind == ALPN:
             if not alpn:
-                alpn, ends = _offered(extensions.within(start, end).rest())
+                alpn, ends = _offered(extensions.part(start, end))
                 extensions.step(len(alpn))
         else:
             hashed.append(kind)
             if kind == SUPPORTED_VERSIONS:
-                versions = _versions(extensions.within(start, end).bytes_block(1))
+                versions = _versions(extensions.part(start, end))
             elif kind == SIGNATURE_ALGORITHMS:
                 signatures = extensions.within(start, end).bytes_block(2)
             else:
@@ -133,7 +133,10 @@ def parse_server_name(extension: Cursor) -> bytes | None:
 
 @_remembered
 def _offered(extension: bytes) -> tuple[tuple[bytes, ...], str]:
-    """Return the protocols offered, and JA4's letters for them (RFC 7301 section 3.1). Raises ParseError as `strings`."""
+    """Return the protocols offered (RFC 7301 section 3.1), and JA4's letters for them.
+
+    Raises ParseError: truncated, step_budget_spent.
+    """
     value = Cursor.over(extension)
     protocols = tuple(value.block(2).strings()) if extension else ()
     return protocols, _alpn_ends(protocols)
@@ -145,15 +148,18 @@ def _numbers(raw: bytes) -> list[int]:
 
 
 @_remembered
-def _ciphers(raw: bytes) -> tuple[int, str]:
-    """Return how many there are, and JA4's hash of them."""
-    ciphers = _numbers(raw)
-    return len(ciphers), _hash(_digits(sorted(ciphers)))
+def _ciphers(raw: bytes) -> tuple[str, str]:
+    """Return JA4's two digits of how many there are, and its hash of them."""
+    return _counted(_numbers(raw))
+
+
+def _counted(ciphers: list[int]) -> tuple[str, str]:
+    return f"{min(len(ciphers), 99):02}", _hash(_digits(sorted(ciphers)))
 
 
 @_remembered
-def _versions(raw: bytes) -> tuple[str | None, int]:
-    return _versions_of(_numbers(raw))
+def _versions(extension: bytes) -> tuple[str | None, int]:
+    return _versions_of(_numbers(Cursor.over(extension).bytes_block(1)))
 
 
 def _versions_of(versions: list[int]) -> tuple[str | None, int]:
@@ -192,17 +198,16 @@ def fingerprint(
     """Return JA4 of values in the order of the hello, without GREASE but for types (FoxIO, JA4: TLS client)."""
     kept = [kind for kind in types if kind not in GREASE]
     hashed = tuple(sorted([kind for kind in kept if kind not in (SERVER_NAME, ALPN)]))
-    counted = len(ciphers), _hash(_digits(sorted(ciphers)))
     extensions = _extensions(hashed, pack(f">{len(signatures)}H", *signatures))
-    return _joined(transport, version, named, counted, len(kept), _alpn_ends(alpn), extensions)
+    return _joined(transport, version, named, _counted(ciphers), len(kept), _alpn_ends(alpn), extensions)
 
 
 def _joined(
-    transport: str, version: int, named: bool, ciphers: tuple[int, str], count: int, ends: str, extensions: str
+    transport: str, version: int, named: bool, ciphers: tuple[str, str], count: int, ends: str, extensions: str
 ) -> str:
-    """Return JA4. ciphers: how many, and their hash.   count: of extensions, whose hash is the last."""
-    head = f"{transport}{_JA4_VERSIONS.get(version, '00')}{'d' if named else 'i'}"
-    return f"{head}{min(ciphers[0], 99):02}{min(count, 99):02}{ends}_{ciphers[1]}_{extensions}"
+    """Return JA4. ciphers: their number and hash.   count: of extensions, whose hash is the last argument."""
+    head = f"{transport}{_JA4_VERSIONS.get(version, '00')}{'d' if named else 'i'}{ciphers[0]}"
+    return f"{head}{min(count, 99):02}{ends}_{ciphers[1]}_{extensions}"
 
 
 def _extensions(types: tuple[int, ...], signatures: bytes) -> str:

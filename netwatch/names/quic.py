@@ -180,23 +180,19 @@ class _Quic:
                 flow.done = True
                 return self._other(flow, datagram, undecryptable=True)
             attempt = _Attempt(keys, self._anomalies)
-            plain = self._open(attempt, datagram, header)
+            plain = open_initial(keys, datagram.payload, header.start, header.number_at, header.end)
             if plain is not None:
                 flow.attempts[header.dcid] = attempt
             else:  # after the server's first answer the id changes and the keys stay
                 attempt = next(iter(flow.attempts.values()), None)
         if plain is None and attempt is not None:
-            plain = self._open(attempt, datagram, header)
+            plain = open_initial(attempt.keys, datagram.payload, header.start, header.number_at, header.end)
         if plain is None or attempt is None:
             self._anomalies["quic_not_authentic"] += 1
             return self._other(flow, datagram, undecryptable=True)
         flow.client = datagram.side
         flow.waited = 0
         return self._frames(flow, datagram, attempt, Cursor.over(plain, budget=budget), known)
-
-    @staticmethod
-    def _open(attempt: _Attempt, datagram: Datagram, header: Header) -> bytes | None:
-        return open_initial(attempt.keys, datagram.payload, header.start, header.number_at, header.end)
 
     def _frames(
         self, flow: _Flow, datagram: Datagram, attempt: _Attempt, frames: Cursor, known: QuicVersion
@@ -234,14 +230,13 @@ def read_crypto(frames: Cursor, crypto: Assembler, *, google: bool = False) -> N
     Raises ParseError: truncated, quic_frame, reassembly_*, step_budget_spent; what came before stays in the stream.
     """
     crypto_type = 0x08 if google else CRYPTO
-    while frames.left:
-        frames.step()
+    while frames.at < frames.end:
         kind = frames.uint(1)
+        frames.step(2 if kind == crypto_type else 1)
         if kind == PADDING:
             padding = _ZEROS.match(frames.data, frames.at, frames.end)
             frames.at = padding.end() if padding is not None else frames.at
         elif kind == crypto_type:
-            frames.step()  # it costs twice as much as others
             offset, length = frames.varint(), frames.varint()
             if offset + length > HELLO_MAX:
                 raise ParseError("quic_crypto_offset", frames.at)

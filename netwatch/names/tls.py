@@ -124,7 +124,8 @@ class TlsTalk:
 
     @property
     def size(self) -> int:
-        return OVERHEAD + sum(len(records.message) for records in self._records)
+        one, other = self._records
+        return OVERHEAD + len(one.message) + len(other.message)
 
     def feed(self, side: int, pieces: Assembler, ports: Ports) -> Reading | None:
         """Raises ParseError: truncated, tls_*, der_*, step_budget_spent."""
@@ -148,7 +149,8 @@ class TlsTalk:
         if kind == CLIENT_HELLO:
             self._client = side
             hello = parse_client_hello(body, "t")
-            pieces.anomalies.update(body.budget.broken)
+            if body.budget.broken:
+                pieces.anomalies.update(body.budget.broken)
             if hello.server_name is None:
                 return Reading(self.protocol, hello=hello, from_client=True, more=True)
             return hello_reading(hello, self.protocol)

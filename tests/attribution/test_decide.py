@@ -3,8 +3,12 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.catalogues import DAY, app, build, company, endpoint, sample
 
+from netwatch.attribution import decide
+from netwatch.attribution.candidates import TIERS
 from netwatch.attribution.decide import Attributor, FlowFacts, Judgement, Sighting
 from netwatch.attribution.prefixes import parse_address
 from netwatch.model.limits import EVIDENCE
@@ -368,6 +372,37 @@ def test_a_cached_judgement_tells_chains_from_separate_answers() -> None:
     high = attributor.judge(facts(("dns_answer", "x.shop.example", 3), ("dns_answer", names[1], 3)))
     low = attributor.judge(facts(("dns_answer", "x.shop.example", 3), ("dns_answer", names[1], 4)))
     assert (high.label.confidence, low.label.confidence) == ("medium", "low")
+
+
+NAMES = (
+    *("www.tiktok.com", "www.instagram.com", "x.akamaized.net", "tiktok.omtrdc.net", "cloudflare-ech.com"),
+    *("cloudflare-dns.com", "shop.example", "203.0.113.7"),
+)
+SEEN = st.lists(st.tuples(st.sampled_from(sorted(TIERS)), st.sampled_from(NAMES), st.integers(1, 3)), max_size=6)
+WARM = Attributor(CATALOGUE)
+
+
+@given(SEEN, st.booleans(), st.booleans(), st.sampled_from((FAR, FACEBOOK_NET, AKAMAI_SHARED, RESOLVER)))
+def test_a_name_that_the_key_of_a_cached_judgement_leaves_out_changes_nothing(
+    seen: list[Any], offered: bool, answered: bool, server: int
+) -> None:
+    flow = facts(*seen, ech_offered=offered, ech_answer=answered, server=server)
+    one, fresh = WARM.judge(flow), Attributor(CATALOGUE)
+    order = sorted(range(len(seen)), key=lambda at: TIERS[seen[at][0]])
+    every = fresh._look_up([flow.sightings[at] for at in order])
+    chains = decide._chains(flow.sightings, order)
+    verdict = fresh._decide(flow, every, chains, CATALOGUE.network(server))
+    assert (one.label, one.blind, one.ech) == (verdict.label, verdict.blind, verdict.ech)
+    order.insert(0, order.pop(verdict.first) if order else 0)
+    times = [flow.sightings[at].time for at in order[: len(seen)]]
+    assert [piece.time for piece in one.evidence if piece.kind != "network"] == times
+
+
+def test_a_chain_ends_where_another_answer_stands_between_though_kinds_part_them() -> None:
+    chain = [("dns_answer", "cdn.shop.example", 3), ("dns_answer", "www.tiktok.com", 3)]
+    between = [chain[0], ("dns_answer_other", "x.example", 9), chain[1]]
+    assert judge(*chain).label.confidence == "medium"
+    assert judge(*between).label.confidence == "low"
 
 
 def test_m3_the_caches_stay_below_their_cap(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,28 @@ def test_the_newest_answer_stands_first() -> None:
     assert [value for _, value in names(memory)] == ["new.x", "old.x"]
 
 
+def test_an_answer_between_two_looks_counts_in_the_second() -> None:
+    memory = told(answer("old.x", a("old.x")))
+    assert [value for _, value in names(memory)] == ["old.x"]
+    memory.learn("d", answer("new.x", a("new.x")), NOW + 20, 9)
+    assert [value for _, value in names(memory)] == ["new.x", "old.x"]
+    memory.learn("d", answer("old.x", a("old.x")), NOW + 30, 10)
+    assert [value for _, value in names(memory)] == ["old.x", "new.x"]
+    assert [value for _, value in names(memory, now=NOW + 10)] == ["old.x"]
+
+
+def test_an_answer_that_is_stamped_before_the_last_one_stands_behind_it() -> None:
+    memory = told(answer("new.x", a("new.x")))
+    memory.learn("d", answer("late.x", a("late.x")), NOW - 20, 9)
+    assert [value for _, value in names(memory)] == ["new.x", "late.x"]
+    assert [value for _, value in names(memory, now=NOW)] == ["late.x"]
+
+
+def test_dns_answer_other_name_many_refused_addresses_of_one_message_are_all_counted() -> None:
+    others = [a(f"n{at}.example.org", OTHER) for at in range(256)]
+    assert told(answer("shop.example", *others)).anomalies == {"dns_answer_other_name": 256}
+
+
 def test_dns_answer_other_name_an_address_of_a_name_that_was_not_asked_for_is_refused() -> None:
     memory = told(answer("shop.example", a("bank.example.org", OTHER), a("shop.example")))
     assert names(memory, address=OTHER) == []

@@ -10,6 +10,7 @@ from netwatch.model.limits import QUIC_INITIALS, QUIC_RATE_SOURCE
 from netwatch.model.reading import Reading
 from netwatch.names import initial as protection
 from netwatch.names.inspector import Inspector
+from netwatch.names.quic import DATAGRAM_MIN
 
 HELLO = client_hello(b"quic.example.org", alpn=(b"h3",), versions=(0x0304,))
 CUTS = (0, 40, 90, len(HELLO))
@@ -102,7 +103,7 @@ def test_after_a_retry_the_keys_come_from_the_new_id() -> None:
 def test_after_the_servers_answer_the_id_changes_and_the_keys_stay() -> None:
     inspector = Inspector()
     first = initial(PARTS[0] + PARTS[1])
-    second = initial(PARTS[2], number=1, dcid=b"its-own", keys_of=bytes.fromhex("8394c8f03e515708"))
+    second = initial(PARTS[2], number=1, dcid=b"its-own", size=1_170, keys_of=bytes.fromhex("8394c8f03e515708"))
     assert names([send(inspector, first), send(inspector, second)]) == ["quic.example.org"]
     assert not inspector.anomalies
 
@@ -121,7 +122,7 @@ def test_the_servers_initials_are_not_opened() -> None:
 def test_what_does_not_authenticate_names_nothing() -> None:
     inspector = Inspector()
     packet = initial(crypto(0, HELLO))
-    assert send(inspector, packet[:-1] + bytes([packet[-1] ^ 1])) == Reading("quic")
+    assert send(inspector, packet[:-1] + bytes([packet[-1] ^ 1])) == Reading("quic", undecryptable=True)
     assert inspector.anomalies == {"quic_not_authentic": 1}
 
 
@@ -168,10 +169,44 @@ def test_p4_frames_without_bytes_spend_the_budget() -> None:
 def test_p8_so_many_initials_of_a_flow_are_opened() -> None:
     inspector = Inspector()
     for number in range(60):
-        reading = send(inspector, initial(crypto(0, HELLO[:60]), dcid=bytes([number] * 8), size=80))
+        reading = send(inspector, initial(crypto(0, HELLO[:60]), dcid=bytes([number] * 8)))
         assert reading is not None
         assert reading.more == (number < QUIC_INITIALS - 1)
     assert inspector.anomalies == {"quic_skipped": 60 - QUIC_INITIALS}
+
+
+def test_p8_an_initial_in_a_small_datagram_is_counted_and_read() -> None:
+    for size, small in ((DATAGRAM_MIN, 0), (DATAGRAM_MIN - 1, 1)):
+        inspector = Inspector()
+        packet = initial(crypto(0, HELLO), size=size - 38)
+        assert len(packet) == size
+        assert names([send(inspector, packet)]) == ["quic.example.org"]
+        assert inspector.anomalies["quic_small_datagram"] == small
+    inspector = Inspector()
+    bogus = packet[:6] + b"\xff" + packet[7:]
+    assert send(inspector, bogus) == Reading("quic", undecryptable=True)
+    assert inspector.anomalies == {"quic_small_datagram": 1, "quic_not_authentic": 1}
+
+
+def test_p8_a_small_datagram_counts_once_and_only_whole_and_from_the_client() -> None:
+    two = initial(PARTS[0], size=200) + initial(PARTS[1] + PARTS[2], number=1, size=300)
+    inspector = Inspector()
+    assert names([send(inspector, two)]) == ["quic.example.org"]
+    assert inspector.anomalies == {"quic_small_datagram": 1}
+    inspector = Inspector()
+    send(inspector, two, side=1, ports=(443, 50_000))
+    send(inspector, two[:100], cut=True)
+    known = protection.VERSIONS[0x51303530]  # Google's own asks for less
+    send(inspector, initial(crypto(0, HELLO, kind=8), version=0x51303530, salt=known.salt, size=1_000), flow=2)
+    assert not inspector.anomalies
+
+
+def test_an_initial_that_opens_is_not_undecryptable() -> None:
+    inspector = Inspector()
+    for packet in (initial(PARTS[0]), initial(PARTS[1], number=1), initial(PARTS[2], number=2)):
+        reading = send(inspector, packet)
+        assert reading is not None
+        assert not reading.undecryptable
 
 
 def test_p8_a_source_has_its_share_of_a_second() -> None:
@@ -236,7 +271,7 @@ def test_without_the_package_it_is_quic_without_a_name(monkeypatch: pytest.Monke
         reading = send(inspector, packet)
     finally:
         protection._cryptography.cache_clear()
-    assert reading == Reading("quic")
+    assert reading == Reading("quic", undecryptable=True)
     assert inspector.anomalies == {"quic_no_cryptography": 1}
 
 
