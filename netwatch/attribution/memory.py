@@ -112,6 +112,7 @@ class DnsMemory:
         """Return what an address was called before `now`, the newest answer first, the asked name before its chain.
 
         dns_answer: this device was told, within TTL + DNS_GRACE_NS; dns_answer_other: another device, unasked, expired.
+        Of another device's answer to a name that is listed already, the chain is left out.
         """
         devices = self._devices.get(address)
         if devices is None:
@@ -125,10 +126,15 @@ class DnsMemory:
         for pair in islice(reversed(devices.values()), DEVICES_SEEN):
             if len(out) >= DNS_NAMES:
                 break
-            if pair is not own:
-                for row in pair.rows(now):
-                    if row.name not in out:
-                        out[row.name] = Sighting("dns_answer_other", row.name, row.time, row.packet)
+            if pair is own:
+                continue
+            told = -1  # packet of an answer to a name that is listed already: its chain says nothing new
+            for row in pair.rows(now):
+                if row.name in out:
+                    if row.place == 0:
+                        told = row.packet
+                elif row.packet != told:
+                    out[row.name] = Sighting("dns_answer_other", row.name, row.time, row.packet)
         return tuple(islice(out.values(), DNS_NAMES))
 
     def ech(self, address: Address, now: int) -> bool:

@@ -96,8 +96,11 @@ def _lines(catalogue: Catalogue, answer: Answer, day: str) -> Iterator[str]:
     if isinstance(answer["app_id"], str):
         yield from _collects(catalogue, answer["app_id"])
     if answer["server_country"] is not None or answer["asn"] is not None:
-        where = f"estimated in {answer['server_country'] or '?'}, AS{answer['asn'] or '?'}"
-        yield f"  server    {where} (not the owner's country)"
+        where = (
+            f"estimated in {answer['server_country']}" if answer["server_country"] is not None else "of no one place"
+        )
+        network = f", AS{answer['asn']}" if answer["asn"] is not None else ""
+        yield f"  server    {where}{network} (not the owner's country)"
 
 
 def _owner(catalogue: Catalogue, owner_id: str, answer: Answer, day: str) -> Iterator[str]:

@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from netwatch.model.errors import ExitCode
+from netwatch.model.errors import DataError, ExitCode
+from netwatch.model.text import escaped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,11 +19,15 @@ def run(args: argparse.Namespace) -> ExitCode:
     """Check the signatures: those of a folder, else the ones that netwatch uses."""
     from netwatch.runtime import signatures
 
-    problems = signatures.self_test(args.folder) if args.folder else signatures.self_test()
+    folder: Path | None = args.folder
+    if folder is not None and not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; name the signatures folder of a clone")
+    problems = signatures.self_test(folder)
     for problem in problems:
-        print(problem, file=sys.stderr)
-    catalogue = signatures.load()
-    counts = catalogue.counts
-    state = f"{len(problems)} problems" if problems else "no problem"
-    print(f"{counts.apps} apps and SDKs, {counts.owners} owners, {counts.endpoints} endpoints: {state}")
-    return ExitCode.FAIL if problems else ExitCode.OK
+        print(escaped(problem), file=sys.stderr)
+    if problems:
+        print(f"{len(problems)} problems")
+        return ExitCode.FAIL
+    counts = (signatures.load() if folder is None else signatures.read_folder(folder)).counts
+    print(f"{counts.apps} apps and SDKs, {counts.owners} owners, {counts.endpoints} endpoints: no problem")
+    return ExitCode.OK

@@ -57,9 +57,10 @@ class Page:
 
     def line(self, text: str = "", style: str = "") -> None:
         """Write one line in a style of STYLES."""
+        text = text.rstrip()
         if self._colour and style:
             text = f"{STYLES[style]}{text}{PLAIN}"
-        self._out.write(text.rstrip() + "\n")
+        self._out.write(text + "\n")
 
     def table(self, head: Sequence[str], rows: Sequence[tuple[Sequence[str], str]]) -> None:
         """Write rows of cells in columns, each with a note below it where it has one."""

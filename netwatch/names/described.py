@@ -161,7 +161,11 @@ FIRST_OF: Final[dict[str, Container[int]]] = {  # what those that have no port o
     "bittorrent": b"\x13d",
     "rtcp": range(0x80, 0xC0),
 }
-FIRSTS: Final = frozenset(first for first in range(256) if any(first in firsts for firsts in FIRST_OF.values()))
+_BY_FIRST: Final = [
+    tuple((protocol, DATAGRAM_TESTS[protocol]) for protocol, firsts in FIRST_OF.items() if first in firsts)
+    for first in range(256)
+]
+FIRSTS: Final = frozenset(first for first in range(256) if _BY_FIRST[first])
 PORTS: Final = frozenset((OPENVPN_PORT, NTP_PORT, NBNS_PORT, SSDP_PORT, IKE_PORT, IKE_NAT_PORT))
 
 SHARED: Final = ("stun",)  # DTLS with names follows on the same flow
@@ -197,14 +201,10 @@ STARTTLS: Final = ("smtp", "imap", "pop3", "ftp")  # a hello may follow
 def datagrams(_store: Store, _anomalies: Counter[str]) -> DatagramReader:
     """Make the reader that asks the table."""
     on_ports = tuple(DATAGRAM_TESTS.items())
-    by_first = [
-        tuple((protocol, DATAGRAM_TESTS[protocol]) for protocol, firsts in FIRST_OF.items() if first in firsts)
-        for first in range(256)
-    ]
 
     def read(datagram: Datagram) -> Reading | None:
         payload, ports = datagram.payload, datagram.ports
-        for protocol, test in by_first[payload[0]] if PORTS.isdisjoint(ports) else on_ports:
+        for protocol, test in _BY_FIRST[payload[0]] if PORTS.isdisjoint(ports) else on_ports:
             if test(payload, ports):
                 return Reading(protocol, done=protocol not in SHARED)
         return None

@@ -15,8 +15,12 @@ from netwatch.names.tls import TlsTalk, hello_reading, is_hello_start, protocol_
 
 _HEAD: Final = 32  # first bytes of a stream that tell its protocol
 _NEAR: Final = 1 << 16  # a segment further from the stream's first byte than this is taken for one of the middle
-_BY_FIRST: Final = [
+_BY_FIRST: Final = [  # the protocols that a stream with this first byte may be of
     tuple(protocol for protocol in STREAMS.values() if first in protocol.firsts) for first in range(256)
+]
+_PLACES: Final = [  # the same of datagrams, by their places in the table
+    tuple(place for place, protocol in enumerate(DATAGRAMS.values()) if first in protocol.firsts)
+    for first in range(256)
 ]
 
 
@@ -74,14 +78,8 @@ class Inspector:
         self._readers = tuple(protocol.reader(self._store, self.anomalies) for protocol in DATAGRAMS.values())
         self._ports = {port: (made[make], *self._readers) for port, make in PORTS.items()}
         self._open_ports = frozenset().union(*(protocol.ports for protocol in DATAGRAMS.values()))
-        self._by_first = [
-            tuple(
-                reader
-                for reader, protocol in zip(self._readers, DATAGRAMS.values(), strict=True)
-                if first in protocol.firsts
-            )
-            for first in range(256)
-        ]
+        groups = {places: tuple(self._readers[place] for place in places) for places in set(_PLACES)}
+        self._by_first = [groups[places] for places in _PLACES]
 
     def segment(
         self,

@@ -74,9 +74,7 @@ def segment(
     return frame(src, dst, tcp(payload, sport=ports[0], dport=ports[1], flags=flags, seq=seq), 6, at)
 
 
-def datagram(
-    src: Host, dst: Host, payload: bytes, at: float = 0.0, *, ports: tuple[int, int] = (50_000, 443)
-) -> Frame:
+def datagram(src: Host, dst: Host, payload: bytes, at: float = 0.0, *, ports: tuple[int, int] = (50_000, 443)) -> Frame:
     return frame(src, dst, udp(payload, sport=ports[0], dport=ports[1]), 17, at)
 
 
@@ -238,7 +236,9 @@ def assert_same(one: Told, other: Told) -> None:
 
 def copied(one: PacketBatch) -> PacketBatch:
     """A batch that outlives the next one of its source."""
-    return one._replace(**{name: column.copy() for name, column in one._asdict().items() if isinstance(column, np.ndarray)})
+    return one._replace(
+        **{name: column.copy() for name, column in one._asdict().items() if isinstance(column, np.ndarray)}
+    )
 
 
 def faults(told: Told) -> list[str]:

@@ -81,7 +81,10 @@ def templates() -> list[Frame]:
             segment(SERVER, client, CERTIFICATE, ports=(443, port)),
             segment(SERVER, client, CERTIFICATE[:90], ports=(443, port)),
             segment(SERVER, client, CERTIFICATE[90:], ports=(443, port), seq=91),
-            *(segment(client, SERVER, LONG_HELLO[at : at + 600], ports=(port, 443), seq=1 + at) for at in range(0, len(LONG_HELLO), 600)),
+            *(
+                segment(client, SERVER, LONG_HELLO[at : at + 600], ports=(port, 443), seq=1 + at)
+                for at in range(0, len(LONG_HELLO), 600)
+            ),
             segment(client, SERVER, b"GET / HTTP/1.1\r\nHost: ads.tiktok.com\r\n\r\n", ports=(port, 443)),
             segment(client, SERVER, ports=(port, 443), flags=FIN | ACK, seq=900),
             segment(SERVER, client, ports=(443, port), flags=FIN | ACK, seq=900),
@@ -92,7 +95,12 @@ def templates() -> list[Frame]:
         out += [
             datagram(client, RESOLVER, query, ports=(40_000, 53)),
             datagram(RESOLVER, client, reply, ports=(53, 40_000)),
-            datagram(client, SERVER, hellos.initial(hellos.crypto(0, hellos.client_hello(b"www.tiktok.com"))), ports=(port, 443)),
+            datagram(
+                client,
+                SERVER,
+                hellos.initial(hellos.crypto(0, hellos.client_hello(b"www.tiktok.com"))),
+                ports=(port, 443),
+            ),
         ]
         out += fragments(client, query)
     out.append(Frame(b"\xff" * 12 + b"\x08\x06" + bytes(28), 0))
@@ -105,7 +113,14 @@ def fragments(client: object, query: bytes) -> list[Frame]:
     whole = udp(query, sport=40_000, dport=53)
     assert isinstance(client, tuple)
     return [
-        frame(client, RESOLVER, whole[lo : lo + 16], 17, ident=9, fragment=lo // 8 | (0x2000 if lo + 16 < len(whole) else 0))  # type: ignore[arg-type]
+        frame(
+            client,
+            RESOLVER,
+            whole[lo : lo + 16],
+            17,
+            ident=9,
+            fragment=lo // 8 | (0x2000 if lo + 16 < len(whole) else 0),
+        )  # type: ignore[arg-type]
         for lo in range(0, len(whole), 16)
     ]
 
@@ -137,7 +152,12 @@ def release_every(packets: int) -> Iterator[None]:
 
 
 @settings(max_examples=60)
-@given(traffic(), st.lists(st.integers(1, 50), max_size=12), st.sampled_from((4, 8, 65_536)), st.sampled_from((2, 40, 1_000)))
+@given(
+    traffic(),
+    st.lists(st.integers(1, 50), max_size=12),
+    st.sampled_from((4, 8, 65_536)),
+    st.sampled_from((2, 40, 1_000)),
+)
 def test_any_cut_gives_the_same_records(frames: list[Frame], cuts: list[int], release: int, max_flows: int) -> None:
     with release_every(release):
         whole = run(frames, max_flows=max_flows)
@@ -155,7 +175,10 @@ def test_any_cut_of_a_stream_gives_the_same_records(frames: list[Frame], cuts: l
 
 
 def test_a_stream_that_begins_with_a_small_batch_lets_go_at_the_same_packets() -> None:
-    frames = [datagram(PHONE, SERVER, b"12345678", at, ports=(port, 9_999)) for port, at in enumerate((0, 200, 200, -5), 50_000)]
+    frames = [
+        datagram(PHONE, SERVER, b"12345678", at, ports=(port, 9_999))
+        for port, at in enumerate((0, 200, 200, -5), 50_000)
+    ]
     with release_every(8):
         assert_same(run(frames, streamed=True), run(frames, [1], streamed=True))
 

@@ -142,7 +142,9 @@ def test_a_link_without_addresses_names_devices_by_ip() -> None:
 def test_two_addresses_of_one_device_are_one() -> None:
     other = Host(PHONE.mac, bytes.fromhex("20010db8000100000000000000000023"))
     server = Host(GATEWAY_MAC, bytes.fromhex("20010db8000200000000000000000001"))
-    told = run_both([segment(PHONE, SERVER, flags=SYN), segment(other, server, flags=SYN), segment(LAPTOP, OTHER_SERVER, flags=SYN)])
+    told = run_both(
+        [segment(PHONE, SERVER, flags=SYN), segment(other, server, flags=SYN), segment(LAPTOP, OTHER_SERVER, flags=SYN)]
+    )
     assert [flow["device_id"] for flow in told.flows].count(PHONE_ID) == 2
 
 
@@ -153,9 +155,18 @@ def dhcp_request(name: bytes, device: Host) -> bytes:
 
 def test_a_name_from_dhcp_stands_on_flows_that_began_before_and_after_it() -> None:
     request = datagram(
-        Host(PHONE.mac, bytes(4)), Host((1 << 48) - 1, b"\xff" * 4), dhcp_request(b"Ana-iPhone", PHONE), 1, ports=(68, 67)
+        Host(PHONE.mac, bytes(4)),
+        Host((1 << 48) - 1, b"\xff" * 4),
+        dhcp_request(b"Ana-iPhone", PHONE),
+        1,
+        ports=(68, 67),
     )
-    frames = [segment(PHONE, SERVER, flags=SYN), request, segment(PHONE, OTHER_SERVER, at=2, flags=SYN), segment(LAPTOP, SERVER, flags=SYN)]
+    frames = [
+        segment(PHONE, SERVER, flags=SYN),
+        request,
+        segment(PHONE, OTHER_SERVER, at=2, flags=SYN),
+        segment(LAPTOP, SERVER, flags=SYN),
+    ]
     told = run_both(frames)
     names = {flow["server_ip"]: flow["device_name"] for flow in told.flows if flow["device_id"] == PHONE_ID}
     assert names[SERVER_IP] == names["198.51.100.21"] == "Ana-iPhone"
@@ -163,7 +174,9 @@ def test_a_name_from_dhcp_stands_on_flows_that_began_before_and_after_it() -> No
 
 
 def test_a_name_from_mdns_stands_on_the_device() -> None:
-    own = hellos.dns_message((), [hellos.record(hellos.dns_name(b"Bobs-MacBook", b"local"), 1, LAPTOP.ip)], flags=0x8400, ident=0)
+    own = hellos.dns_message(
+        (), [hellos.record(hellos.dns_name(b"Bobs-MacBook", b"local"), 1, LAPTOP.ip)], flags=0x8400, ident=0
+    )
     group = Host(0x01_00_5E_00_00_FB, bytes((224, 0, 0, 251)))
     frames = [datagram(LAPTOP, group, own, ports=(5353, 5353)), segment(LAPTOP, SERVER, at=1, flags=SYN)]
     assert run_both(frames).to(SERVER)["device_name"] == "Bobs-MacBook"

@@ -75,7 +75,16 @@ def test_p7_a_hello_of_64_kib_in_segments_of_one_byte_in_one_batch() -> None:
 
 
 def test_a_hello_behind_starttls_is_read_whatever_its_place() -> None:
-    lines = [segment(SERVER if i % 2 else PHONE, PHONE if i % 2 else SERVER, b"250 ok\r\n", ports=(25, 50_000) if i % 2 else (50_000, 25), seq=1 + 8 * (i // 2)) for i in range(10)]
+    lines = [
+        segment(
+            SERVER if i % 2 else PHONE,
+            PHONE if i % 2 else SERVER,
+            b"250 ok\r\n",
+            ports=(25, 50_000) if i % 2 else (50_000, 25),
+            seq=1 + 8 * (i // 2),
+        )
+        for i in range(10)
+    ]
     data = hello(b"www.tiktok.com")
     later = [
         segment(PHONE, SERVER, data[lo : lo + 40], 1, ports=(50_000, 25), seq=41 + lo) for lo in range(0, len(data), 40)
@@ -102,11 +111,16 @@ def test_data_in_the_syn_counts_as_the_first_bytes() -> None:
 def test_a_port_that_is_used_again_gives_two_flows_with_two_names(closing: list[int]) -> None:
     ends = [
         segment(*pair, at=1, ports=ports, flags=flags, seq=900)
-        for flags, pair, ports in zip(closing, ((PHONE, SERVER), (SERVER, PHONE)), ((50_000, 443), (443, 50_000)), strict=False)
+        for flags, pair, ports in zip(
+            closing, ((PHONE, SERVER), (SERVER, PHONE)), ((50_000, 443), (443, 50_000)), strict=False
+        )
     ]
     frames = [*tls(PHONE, SERVER), *ends, *tls(PHONE, SERVER, 2, data=hello(b"www.douyin.com"))]
     told = run_both(frames)
-    assert [(flow["name"], flow["end_reason"]) for flow in told.flows] == [(TIKTOK, "end"), ("www.douyin.com", "forced")]
+    assert [(flow["name"], flow["end_reason"]) for flow in told.flows] == [
+        (TIKTOK, "end"),
+        ("www.douyin.com", "forced"),
+    ]
     assert len({flow["flow_id"] for flow in told.flows}) == 2
     assert [flow["evidence"][0]["packet"] for flow in told.flows] == [3, len(frames)]
 
@@ -133,7 +147,12 @@ def test_evidence_is_numbered_within_its_capture() -> None:
 
 def test_an_answer_before_a_flow_names_it_also_where_no_byte_follows() -> None:
     flow = run_both([*resolved(PHONE, TIKTOK, SERVER), syn(at=1)]).to(SERVER)
-    assert (flow["name"], flow["name_source"], flow["app_id"], flow["confidence"]) == (TIKTOK, "dns_answer", "tiktok", "medium")
+    assert (flow["name"], flow["name_source"], flow["app_id"], flow["confidence"]) == (
+        TIKTOK,
+        "dns_answer",
+        "tiktok",
+        "medium",
+    )
     assert (flow["evidence"][0]["packet"], flow["evidence"][0]["time"]) == (2, "2025-11-24T19:51:02.010000000Z")
 
 
@@ -149,7 +168,9 @@ def test_a_hello_comes_before_an_answer_and_both_are_shown() -> None:
 
 
 def test_the_names_of_a_chain_count() -> None:
-    flow = run_both([*resolved(PHONE, "brand.example", SERVER, chain=[TIKTOK]), *tls(PHONE, SERVER, 1, data=hello(None))]).to(SERVER)
+    flow = run_both(
+        [*resolved(PHONE, "brand.example", SERVER, chain=[TIKTOK]), *tls(PHONE, SERVER, 1, data=hello(None))]
+    ).to(SERVER)
     assert flow["app_id"] == "tiktok"
     assert ("dns_answer", TIKTOK) in kinds(flow)
 
@@ -176,7 +197,9 @@ def test_the_answer_to_another_device_is_weak() -> None:
 def test_an_answer_counts_for_its_ttl_and_15_minutes() -> None:
     sources = {}
     for at in (60 + 899, 60 + 902):
-        flow = run_both([*resolved(PHONE, TIKTOK, SERVER, ttl=60), *tls(PHONE, SERVER, at, data=hello(None))]).to(SERVER)
+        flow = run_both([*resolved(PHONE, TIKTOK, SERVER, ttl=60), *tls(PHONE, SERVER, at, data=hello(None))]).to(
+            SERVER
+        )
         sources[at] = flow["name_source"]
     assert sources == {959: "dns_answer", 962: "dns_answer_other"}
 
@@ -210,7 +233,11 @@ def long_flow(begin: list[Frame], last: int = 2_200) -> list[Frame]:
 
 @pytest.mark.parametrize("begin", ["sni", "dns"])
 def test_a_label_goes_on_in_the_record_behind_30_minutes(begin: str) -> None:
-    first = tls(PHONE, SERVER, 1) if begin == "sni" else [*resolved(PHONE, TIKTOK, SERVER), *tls(PHONE, SERVER, 1, data=hello(None))]
+    first = (
+        tls(PHONE, SERVER, 1)
+        if begin == "sni"
+        else [*resolved(PHONE, TIKTOK, SERVER), *tls(PHONE, SERVER, 1, data=hello(None))]
+    )
     told = run_both(long_flow(first))
     old, new = (flow for flow in told.flows if flow["server_port"] == 443)
     assert (old["end_reason"], new["end_reason"]) == ("active", "forced")
@@ -235,18 +262,29 @@ def test_a_label_goes_on_over_several_records() -> None:
 def test_p9_a_question_in_three_fragments_is_a_lookup() -> None:
     whole = udp(question("a-name-that-is-quite-long.tiktokv.com"), sport=40_000, dport=53)
     parts = [
-        frame(PHONE, RESOLVER, whole[lo : lo + 24], 17, ident=9, fragment=lo // 8 | (0x2000 if lo + 24 < len(whole) else 0))
+        frame(
+            PHONE,
+            RESOLVER,
+            whole[lo : lo + 24],
+            17,
+            ident=9,
+            fragment=lo // 8 | (0x2000 if lo + 24 < len(whole) else 0),
+        )
         for lo in range(0, len(whole), 24)
     ]
     assert len(parts) == 3
     told = run_both(parts)
-    assert [(one["query"], one["app_id"]) for one in told.lookups] == [("a-name-that-is-quite-long.tiktokv.com", "tiktok")]
+    assert [(one["query"], one["app_id"]) for one in told.lookups] == [
+        ("a-name-that-is-quite-long.tiktokv.com", "tiktok")
+    ]
     flow = told.flow
     assert (flow["packets_out"], flow["client_port"], flow["server_port"], flow["protocol"]) == (3, 40_000, 53, "dns")
 
 
 def test_p9_a_first_fragment_that_the_snapshot_length_cut_is_read_alone() -> None:
     whole = udp(question(TIKTOK) + bytes(1_400), sport=40_000, dport=53)
-    first = frame(PHONE, RESOLVER, whole[:1_400], 17, ident=9, fragment=0x2000).snapped(14 + 20 + 8 + len(question(TIKTOK)) + 10)
+    first = frame(PHONE, RESOLVER, whole[:1_400], 17, ident=9, fragment=0x2000).snapped(
+        14 + 20 + 8 + len(question(TIKTOK)) + 10
+    )
     told = run_both([first])
     assert [one["query"] for one in told.lookups] == [TIKTOK]

@@ -80,7 +80,9 @@ def coverage(frames: list[Frame], **settings: Any) -> list[bool]:
 
     from netwatch.places.local import LocalNetworks
 
-    engine = Engine(catalogue(), places(), vendor, LocalNetworks(()), max_flows=1_000, draw=random.Random(1).getrandbits)
+    engine = Engine(
+        catalogue(), places(), vendor, LocalNetworks(()), max_flows=1_000, draw=random.Random(1).getrandbits
+    )
     releases: list[Release] = [*engine.feed(laid(frames)), *engine.finish()]
     return [flag for release in releases for flag in release.flows.in_coverage.tolist()]
 
@@ -150,8 +152,17 @@ def test_ech_is_used_where_an_https_record_with_a_key_was_answered_for_the_addre
 
 def test_a_question_with_its_answer_is_one_lookup() -> None:
     (lookup,) = run_both(resolved(PHONE, "api.tiktokv.com", SERVER)).lookups
-    assert (lookup["device_id"], lookup["client_ip"], lookup["resolver_ip"]) == (PHONE_ID, "192.168.1.23", "192.168.1.1")
-    assert (lookup["query"], lookup["type"], lookup["rcode"], lookup["transport"]) == ("api.tiktokv.com", "A", "NOERROR", "udp")
+    assert (lookup["device_id"], lookup["client_ip"], lookup["resolver_ip"]) == (
+        PHONE_ID,
+        "192.168.1.23",
+        "192.168.1.1",
+    )
+    assert (lookup["query"], lookup["type"], lookup["rcode"], lookup["transport"]) == (
+        "api.tiktokv.com",
+        "A",
+        "NOERROR",
+        "udp",
+    )
     assert lookup["time"] == "2025-11-24T19:51:02.000000000Z"
     assert lookup["answers"] == [{"name": "api.tiktokv.com", "type": "A", "data": "198.51.100.20", "ttl": 60}]
     assert (lookup["app_id"], lookup["control_country"], lookup["blocked"]) == ("tiktok", "CN", False)
@@ -183,7 +194,12 @@ def test_a_blocked_name_is_told() -> None:
 
 def test_lookups_leave_in_order_of_time_and_packet() -> None:
     frames = [one for i, at in enumerate((5, 3, 3, 1)) for one in resolved(PHONE, f"n{i}.example", SERVER, at, ident=i)]
-    assert [one["query"] for one in run_both(frames).lookups] == ["n3.example", "n1.example", "n2.example", "n0.example"]
+    assert [one["query"] for one in run_both(frames).lookups] == [
+        "n3.example",
+        "n1.example",
+        "n2.example",
+        "n0.example",
+    ]
 
 
 # --- order and memory ---

@@ -3,6 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.model.reading import Reading
+from netwatch.names import DATAGRAMS as DATAGRAM_PROTOCOLS
+from netwatch.names import STREAMS as STREAM_PROTOCOLS
+from netwatch.names import described, dtls, quic
 from netwatch.names.inspector import Inspector
 
 HIGH = (50_000, 40_000)
@@ -82,3 +85,33 @@ def test_p1_random_datagrams_and_streams_are_never_a_bug(payload: bytes, port: i
     inspector.segment(2, 0, 1, 1, payload, False, 50_000, port, 0)
     inspector.segment(3, 0, 1, None, payload, True, 50_000, port, 0)
     assert not inspector.anomalies["parser_bug"]
+
+
+TAILS = [payload[1:] for _, payload, _ in (*DATAGRAMS, *STREAMS)] + [b"\0\0\0\1" + bytes(40), b"\xfe\xfd" + bytes(40)]
+
+
+def test_no_datagram_is_refused_by_its_first_byte_that_a_test_would_take() -> None:
+    for first in range(256):
+        for tail in TAILS:
+            payload = bytes((first,)) + tail
+            taken = [name for name, test in described.DATAGRAM_TESTS.items() if test(payload, HIGH)]
+            assert all(first in described.FIRST_OF[name] for name in taken)
+            assert not taken or first in DATAGRAM_PROTOCOLS["described"].firsts
+            assert not quic.looks_like(payload) or first in DATAGRAM_PROTOCOLS["quic"].firsts
+            assert not dtls.looks_like(payload) or first in DATAGRAM_PROTOCOLS["dtls"].firsts
+
+
+def test_tests_that_go_by_a_port_are_asked_there_whatever_the_first_byte() -> None:
+    for name, test in described.DATAGRAM_TESTS.items():
+        for port in {port for _, _, ports in DATAGRAMS for port in ports} | {53, 443, 1_234}:
+            if name not in described.FIRST_OF and any(test(payload, (port, 50_000)) for _, payload, _ in DATAGRAMS):
+                assert port in described.PORTS
+
+
+def test_no_stream_is_refused_by_its_first_byte_that_a_protocol_would_take() -> None:
+    ports = 50_000, 25
+    for protocol in STREAM_PROTOCOLS.values():
+        for first in range(256):
+            for tail in (*TAILS, *(word[1:] for word in (b"GET / ", b"HTTP/1.1 ", b"PRI * ", b"EHLO x", b"M-SEARCH "))):
+                starts = protocol.starts(bytes((first,)) + tail, ports)
+                assert starts is False or first in protocol.firsts

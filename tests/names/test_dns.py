@@ -10,6 +10,7 @@ from netwatch.model.address import from_bytes
 from netwatch.model.errors import ParseError
 from netwatch.model.limits import DNS_RECORDS
 from netwatch.model.reading import DnsMessage, Reading
+from netwatch.names import dns as room
 from netwatch.names.cursor import Budget, Cursor
 from netwatch.names.dns import parse_message
 from netwatch.names.dnswords import rcode_word, type_word
@@ -317,3 +318,39 @@ def test_over_tcp_what_is_no_dns_is_given_up() -> None:
     assert reading == Reading("dns")
     assert inspector.segment(1, 0, 1_401, 1, wire, False, 50_000, 53, 0) is None
     assert inspector.anomalies.total() == 16
+
+
+LABELS = st.lists(st.sampled_from([b"a", b"b.c", b"D", b"l" * 63, b"\0", b"\xff"]), max_size=5)
+
+
+@given(st.lists(LABELS, min_size=1, max_size=3), st.lists(st.tuples(LABELS, st.integers(0, 90)), max_size=6))
+def test_a_name_that_is_remembered_reads_as_it_did_and_costs_as_much(
+    asked: list[list[bytes]], answers: list[tuple[list[bytes], int]]
+) -> None:
+    # names that end in a pointer to anywhere, also into the middle of another one
+    records = [
+        record(b"".join(bytes([len(label)]) + label for label in labels) + pointer(at), 12, WWW)
+        for labels, at in answers
+    ]
+    payload = dns_message([(dns_name(*labels), 1) for labels in asked], records)
+
+    def once() -> tuple[object, int, list[str]]:
+        cursor = Cursor.over(payload)
+        try:
+            return parse_message(cursor), cursor.budget.steps, cursor.budget.broken
+        except ParseError as error:
+            return error.anomaly, cursor.budget.steps, cursor.budget.broken
+
+    room._remembered.clear()
+    cold = once()
+    assert once() == cold
+
+
+def test_m3_the_names_that_are_remembered_have_a_bound() -> None:
+    room._remembered.clear()
+    for number in range(room._REMEMBERED + 10):
+        parse(dns_message([(dns_name(b"%d" % number, b"example"), 1)]))
+        assert len(room._remembered) <= room._REMEMBERED
+    room._remembered.clear()
+    parse(dns_message([(dns_name(*[b"l" * 26] * 3), 1), (dns_name(*[b"l" * 19] * 3), 1)]))
+    assert [len(wire) for wire in room._remembered] == [61]

@@ -6,6 +6,7 @@ from support.hellos import ALPN, ECH, SERVER_NAME, Lengths, client_hello, extens
 from netwatch.model.errors import ParseError
 from netwatch.model.limits import HELLO_EXTENSIONS
 from netwatch.model.reading import Hello
+from netwatch.names import hello as room
 from netwatch.names.cursor import Cursor
 from netwatch.names.hello import fingerprint, parse_client_hello, parse_server_name
 
@@ -153,3 +154,31 @@ def test_p1_a_hello_cut_anywhere_is_a_parse_error() -> None:
             continue
         with pytest.raises(ParseError):
             parse(message[:end])
+
+
+@given(
+    st.lists(st.sampled_from([0x1301, 0xC02F, 0x0A0A]), max_size=90),
+    st.lists(st.sampled_from([0x0403, 0x0804, 0x1A1A]), max_size=90),
+    st.lists(st.binary(max_size=80), max_size=3),
+    st.integers(0, 60),
+)
+def test_m3_lists_are_remembered_below_a_bound_and_read_alike_above_it(
+    ciphers: list[int], signatures: list[int], alpn: list[bytes], more: int
+) -> None:
+    types = [7 + number for number in range(more)]
+    extra = b"".join(extension(300 + kind, b"") for kind in types)
+    message = client_hello(ciphers=ciphers, signatures=signatures, alpn=alpn, extra=extra)
+    kinds = [SERVER_NAME, *([ALPN] if alpn else []), 43, *([13] if signatures else [])]
+    hello = parse(message)
+    assert hello == parse(message)
+    assert hello.alpn == tuple(alpn)
+    assert hello.ja4 == fingerprint(
+        "t",
+        0x0304,
+        True,
+        [number for number in ciphers if number != 0x0A0A],
+        [*kinds, *(300 + kind for kind in types)],
+        alpn,
+        [number for number in signatures if number != 0x1A1A],
+    )
+    assert room._extensions_once.cache_info().currsize <= 512

@@ -117,3 +117,25 @@ def test_what_follows_a_connect_is_not_told_again() -> None:
     ask = b"CONNECT a.example:22 HTTP/1.1\r\n\r\n"
     assert send(inspector, ask) == Reading("http", "http_host", ("a.example",), from_client=True)
     assert send(inspector, b"SSH-2.0-x\r\n", 1 + len(ask)) is None
+
+
+def test_a_request_that_is_whole_at_once_keeps_no_state_and_one_in_the_middle_is_none() -> None:
+    inspector = Inspector()
+    for seq, first in ((1, 1), (900, None)):
+        reading = inspector.segment(1, 0, seq, first, GET, False, 50_000, 80, 0)
+        assert reading is not None
+        assert reading.names == ("www.example.org",)
+        assert len(inspector._store) == 0
+    assert inspector.segment(2, 0, 500, 1, GET, False, 50_000, 80, 0) == Reading(
+        more=True
+    )  # bytes are missing before it
+    assert inspector.segment(3, 0, 1, 1, b"\x7f\x01", False, 50_000, 80, 0) is None
+    assert (
+        inspector.segment(3, 0, 3, 1, GET, False, 50_000, 80, 0) is None
+    )  # no request begins inside of something else
+
+
+def test_a_head_that_is_too_long_at_once_counts_once() -> None:
+    inspector = Inspector()
+    send(inspector, GET[:16] + b"X: y\r\n" * (HTTP_HEAD // 6))
+    assert inspector.anomalies == {"http_head_too_long": 1}

@@ -1,3 +1,5 @@
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from support.hellos import V2, crypto, initial
 
 from netwatch.names.initial import VERSIONS, derive, open_initial
@@ -51,6 +53,18 @@ def test_the_packet_of_rfc_9369_appendix_a2_opens() -> None:
     keys = derive(VERSIONS[V2], DCID)
     assert keys is not None
     assert open_initial(keys, packet, 0, 18, 1_200) is not None
+
+
+def test_p8_reserved_bits_that_are_set_open_nothing_whatever_the_tag() -> None:
+    keys = derive(VERSIONS[1], DCID)
+    assert keys is not None
+    clear = initial(crypto(0, HELLO))
+    for bits, opens in ((0x00, True), (0x04, False), (0x08, False), (0x0C, False)):
+        header = bytes((0xC3 | bits,)) + clear[1:18] + bytes(4)
+        sealed = AESGCM(keys.key).encrypt(keys.iv.to_bytes(12, "big"), crypto(0, HELLO).ljust(1_162, b"\0"), header)
+        mask = Cipher(algorithms.AES(keys.hp), modes.ECB()).encryptor().update(sealed[:16])
+        packet = bytes((header[0] ^ mask[0] & 0x0F,)) + header[1:18] + mask[1:5] + sealed
+        assert (open_initial(keys, packet, 0, 18, 1_200) is not None) == opens
 
 
 def test_a_wrong_tag_or_too_few_bytes_open_nothing() -> None:

@@ -106,7 +106,9 @@ def test_captures_are_read_in_order_and_counted_apart(tmp_path: Path, out: Path,
     assert json.loads((out / "x.summary.json").read_text()) == ran.summary
 
 
-def test_merged_captures_are_one_input_in_order_of_time(tmp_path: Path, out: Path, netwatch: Callable[..., Ran]) -> None:
+def test_merged_captures_are_one_input_in_order_of_time(
+    tmp_path: Path, out: Path, netwatch: Callable[..., Ran]
+) -> None:
     flow = put(tmp_path, "flow.pcap", capture(tls(PHONE, SERVER, 2, data=hello(None))))
     dns = put(tmp_path, "dns.pcap", capture(resolved(PHONE, "api.tiktokv.com", SERVER, 1)))
     names = []
@@ -446,7 +448,9 @@ def test_b2_a_broken_database_is_named(tmp_path: Path, netwatch: Callable[..., R
 # --- filters ---
 
 
-def test_a_filter_keeps_records_and_the_ledger_stays_whole(tmp_path: Path, out: Path, netwatch: Callable[..., Ran]) -> None:
+def test_a_filter_keeps_records_and_the_ledger_stays_whole(
+    tmp_path: Path, out: Path, netwatch: Callable[..., Ran]
+) -> None:
     files = put(tmp_path, "one.pcap", PHONE_CAPTURE), put(tmp_path, "two.pcap", LAPTOP_CAPTURE)
     ran = netwatch(*files, "-f", "app:tiktok", "-w", str(out / "x.jsonl"), "--json")
     assert [flow["app_id"] for flow in lines(out / "x.jsonl")] == ["tiktok"]
@@ -472,7 +476,17 @@ def test_d1_a_hostile_file_name_reaches_no_terminal(
     assert ran.err.count("\n") == (0 if data == PHONE_CAPTURE else 1)
 
 
-@pytest.mark.parametrize("words", [["-w", f"{HOSTILE}/x.jsonl"], ["-w", f"x.{HOSTILE}"], ["-f", f"app:{HOSTILE}"], ["--geo", HOSTILE], ["--local-net", HOSTILE], [f"--{HOSTILE}"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-w", f"{HOSTILE}/x.jsonl"],
+        ["-w", f"x.{HOSTILE}"],
+        ["-f", f"app:{HOSTILE}"],
+        ["--geo", HOSTILE],
+        ["--local-net", HOSTILE],
+        [f"--{HOSTILE}"],
+    ],
+)
 def test_d1_a_hostile_word_reaches_no_terminal(words: list[str], tmp_path: Path, netwatch: Callable[..., Ran]) -> None:
     ran = netwatch(put(tmp_path, "one.pcap", PHONE_CAPTURE), *words)
     assert ran.code in (2, 3)
@@ -502,7 +516,10 @@ def test_e11_the_same_capture_gives_the_same_bytes(tmp_path: Path) -> None:
         environ = {**os.environ, "PYTHONHASHSEED": seed, "TZ": zone}
         writes = ["-w", str(folder / "x.jsonl"), "-w", str(folder / "y.csv")]
         ran = subprocess.run(
-            [*NETWATCH, "replay", str(CAPTURES / "phone-and-laptop.pcap"), *writes], env=environ, capture_output=True, check=True
+            [*NETWATCH, "replay", str(CAPTURES / "phone-and-laptop.pcap"), *writes],
+            env=environ,
+            capture_output=True,
+            check=True,
         )
         names = sorted(path.name for path in folder.iterdir())
         assert names == ["x.jsonl", "x.lookups.jsonl", "x.summary.json", "y.csv", "y.lookups.csv", "y.summary.json"]
