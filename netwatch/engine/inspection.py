@@ -39,6 +39,10 @@ class Talked:
         self.hint: int | None = None  # side of the client, where a payload showed it
         self.undecryptable = False  # a QUIC Initial that could not be opened
 
+    def is_plain(self) -> bool:
+        """Whether nothing but the protocol is known."""
+        return not self.sightings and self.hello is None and not self.undecryptable
+
     def copy(self) -> "Talked":
         """Return what a record that goes on in a new one hands over to it."""
         other = Talked()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import starmap
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,6 @@ ESP: Final = 50
 AH: Final = 51
 NAMELESS: Final = frozenset(("dns", "mdns", "llmnr", "nbns", "dhcp", "ntp", "ssdp"))  # protocols that need no name
 BLIND_CODE: Final = {reason: code for code, reason in enumerate(BLIND)}
-NO_TALK: Final = Talk()
 RELEASE_ROWS: Final = 2_048  # what an export holds as text at a time: about 8 MB
 HIGH: Final = np.uint64(0xFFFF_FFFF)
 
@@ -186,7 +185,7 @@ class Releaser:
             device=device, devices=devices,
             tunnel=rows["tunnel"].astype(np.int32), tunnels=tunnels,
             interface=rows["interface"].astype(np.int32), interfaces=interfaces,
-            talk=judged.talk, talks=judged.talks.values, label=judged.label, labels=judged.labels.values,
+            talk=judged.talk, talks=judged.talks, label=judged.label, labels=judged.labels,
             place=server_code, places=places, evidence=judged.evidence, in_coverage=in_coverage,
         )  # fmt: skip
 
@@ -202,87 +201,98 @@ class Releaser:
         self, rows: Rows, ends: Ends, told: Sequence[Talked | None], server: Sequence[int], server_code: I32,
         places: Sequence[Place], server_local: Bool,
     ) -> "_Judged":  # fmt: skip
-        """Judge each flow that told something, and each kind of the others once."""
-        out = _Judged(len(rows))
+        """Judge each flow that told a name or a hello, and each kind of the others once."""
+        spoken = _spoken(told, ends.protocol)
         shook = rows["syn"] != 0
-        day = (rows["start"] // DAY_NS).astype(np.int64)
-        plain = np.array([one is None for one in told], bool)
-        _, kind = distinct(
-            server_code.astype(np.uint64) << np.uint64(32) | (ends.server_port + 1).astype(np.uint64),
-            (day.astype(np.uint64) << np.uint64(16))
-            | ends.protocol.astype(np.uint64) << np.uint64(8)
-            | rows["payload"].astype(np.uint64) << np.uint64(1)
-            | shook.astype(np.uint64),
+        plain = np.array([one is None or one.is_plain() for one in told], bool)
+        alike, apart = np.flatnonzero(plain), np.flatnonzero(~plain)
+        first, kind = distinct(
+            server_code[alike].astype(np.uint64) << np.uint64(32) | (ends.server_port[alike] + 1).astype(np.uint64),
+            (rows["start"][alike] // DAY_NS).astype(np.uint64) << np.uint64(32)
+            | spoken.code[alike].astype(np.uint64) << np.uint64(16)
+            | ends.protocol[alike].astype(np.uint64) << np.uint64(8)
+            | rows["payload"][alike].astype(np.uint64) << np.uint64(1)
+            | shook[alike].astype(np.uint64),
         )
-
-        columns = zip(
-            server_code.tolist(), ends.server_port.tolist(), server_local.tolist(), ends.protocol.tolist(),
-            shook.tolist(), rows["payload"].tolist(), rows["packets"].sum(axis=1).tolist(), rows["start"].tolist(),
-            rows["number"].tolist(), strict=True,
+        at = np.concatenate((alike[first], apart))
+        columns = (
+            server_code[at], ends.server_port[at], server_local[at], ends.protocol[at], spoken.code[at], shook[at],
+            rows["payload"][at], rows["packets"][at].sum(axis=1), rows["start"][at], rows["number"][at],
         )  # fmt: skip
-
-        def facts(row: tuple[int, int, bool, int, bool, int, int, int, int], one: Talked | None) -> FlowFacts:
-            code, port, local, protocol, shaken, payload, packets, start, number = row
+        judged: list[Judgement] = []
+        talks = Coder()
+        talk: list[int] = []
+        for i, row in zip(at.tolist(), zip(*(column.tolist() for column in columns), strict=True), strict=True):
+            code, port, local, transport, word, shaken, payload, packets, start, number = row
+            one, protocol = told[i], spoken.words[word]
             hello = one.hello if one is not None else None
             ech = hello is not None and hello.ech
-            spoken = one.protocol if one is not None else "ipsec" if protocol in (ESP, AH) else None
-            return FlowFacts(
-                tuple(one.sightings) if one is not None else (), spoken, protocol, server[code], port, local,
-                places[code].asn, ech, ech and self._ech(server[code], start), shaken or protocol != TCP,
+            facts = FlowFacts(
+                tuple(one.sightings) if one is not None else (), protocol, transport, server[code], port, local,
+                places[code].asn, ech, ech and self._ech(server[code], start), shaken or transport != TCP,
                 hello is not None, payload & 2 != 0, one is not None and one.undecryptable, packets, payload != 0,
                 start, number, day_of(start),
             )  # fmt: skip
-
-        kind_of = kind.tolist()
-        shared: dict[int, Judgement] = {}
-        for i, (row, one) in enumerate(zip(columns, told, strict=True)):
-            if one is not None:
-                out.put(i, self._attributor.judge(facts(row, one)), one)
-            elif kind_of[i] not in shared:
-                shared[kind_of[i]] = self._attributor.judge(facts(row, None))
-        out.plain(plain, kind, shared, rows, ends.protocol)
-        return out
+            judgement = self._attributor.judge(facts)
+            judged.append(judgement)
+            talk.append(talks.code(_talk(protocol, hello, judgement.ech)))
+        return _spread(rows, judged, talks.values, talk, (alike, kind, apart), spoken)
 
 
-class _Judged:
-    """Labels, talks, blind reasons and evidence of N flows while they are collected."""
+class _Spoken(NamedTuple):
+    """The protocol of each flow: words[code[i]]."""
 
-    def __init__(self, n: int) -> None:
-        self.labels, self.talks = Coder(), Coder()
-        self.label: I32 = np.full(n, self.labels.code(Label()), np.int32)
-        self.talk: I32 = np.full(n, self.talks.code(NO_TALK), np.int32)
-        self.blind: U8 = np.zeros(n, np.uint8)
-        self.named_kind: Bool = np.ones(n, bool)
-        self.evidence: dict[int, tuple[Evidence, ...]] = {}
+    words: Sequence[str | None]
+    code: I32
 
-    def put(self, i: int, judgement: Judgement, one: Talked) -> None:
-        """Take the judgement of one flow that told something."""
-        self.label[i] = self.labels.code(judgement.label)
-        self.talk[i] = self.talks.code(_talk(one.protocol, one.hello, judgement.ech))
-        self.blind[i] = BLIND_CODE[judgement.blind]
-        self.named_kind[i] = one.protocol not in NAMELESS
-        if judgement.evidence:
-            self.evidence[i] = judgement.evidence
 
-    def plain(self, plain: Bool, kind: I32, shared: Mapping[int, Judgement], rows: Rows, protocol: U8) -> None:
-        """Spread the judgements of kinds of flows over the flows of that kind."""
-        if not shared:
-            return
-        size = max(shared) + 1
-        label, blind = np.zeros(size, np.int32), np.zeros(size, np.uint8)
-        pieces: dict[int, tuple[Evidence, ...]] = {}
-        for k, judgement in shared.items():
-            label[k], blind[k] = self.labels.code(judgement.label), BLIND_CODE[judgement.blind]
-            if judgement.evidence:
-                pieces[k] = judgement.evidence
-        kind = np.where(plain, kind, next(iter(shared)))
-        self.label[plain] = label[kind[plain]]
-        self.blind[plain] = blind[kind[plain]]
-        self.talk[plain & np.isin(protocol, (ESP, AH))] = self.talks.code(Talk(protocol="ipsec"))
-        if pieces:
-            for i in np.flatnonzero(plain & np.isin(kind, list(pieces))).tolist():
-                start, number = int(rows["start"][i]), int(rows["number"][i])
-                self.evidence[i] = tuple(e._replace(time=start, packet=number) for e in pieces[int(kind[i])])
+def _spoken(told: Sequence[Talked | None], transport: U8) -> _Spoken:
+    words = Coder()
+    none, ipsec = words.code(None), words.code("ipsec")
+    code = np.array([none if one is None else words.code(one.protocol) for one in told], np.int32)
+    code[(code == none) & np.isin(transport, (ESP, AH))] = ipsec
+    return _Spoken(words.values, code)
+
+
+class _Judged(NamedTuple):
+    """Labels, talks, blind reasons and evidence of N flows, as FlowBatch has them; named_kind: needs a name."""
+
+    label: I32
+    labels: Sequence[Label]
+    talk: I32
+    talks: Sequence[Talk]
+    blind: U8
+    evidence: Mapping[int, tuple[Evidence, ...]]
+    named_kind: Bool
+
+
+def _spread(
+    rows: Rows, judged: Sequence[Judgement], talks: Sequence[Talk], talk: Sequence[int],
+    groups: tuple[NDArray[np.intp], I32, NDArray[np.intp]], spoken: _Spoken,
+) -> _Judged:  # fmt: skip
+    """Spread judgements over all flows: first those of each kind of `alike` flows, then those of the ones `apart`."""
+    alike, kind, apart = groups
+    labels = Coder()
+    kinds = len(judged) - len(apart)
+
+    def spread(values: Sequence[int]) -> I32:
+        column = np.zeros(len(rows), np.int32)
+        each = np.array(values, np.int32)
+        column[alike] = each[:kinds][kind]
+        column[apart] = each[kinds:]
+        return column
+
+    evidence = {i: one.evidence for i, one in zip(apart.tolist(), judged[kinds:], strict=True) if one.evidence}
+    shown = np.flatnonzero(np.array([bool(one.evidence) for one in judged[:kinds]], bool)[kind]) if kinds else kind
+    for i, k in zip(alike[shown].tolist(), kind[shown].tolist(), strict=True):
+        start, number = int(rows["start"][i]), int(rows["number"][i])
+        evidence[i] = tuple(piece._replace(time=start, packet=number) for piece in judged[k].evidence)
+    nameless = [code for code, word in enumerate(spoken.words) if word in NAMELESS]
+    return _Judged(
+        spread([labels.code(one.label) for one in judged]), labels.values, spread(talk), talks,
+        spread([BLIND_CODE[one.blind] for one in judged]).astype(np.uint8), evidence,
+        ~np.isin(spoken.code, nameless),
+    )  # fmt: skip
 
 
 def _talk(protocol: str | None, hello: Hello | None, ech: str | None) -> Talk:
