@@ -219,7 +219,7 @@ def test_apps_as_json_by_control_and_kind(netwatch: Run) -> None:
     everything = objects(netwatch("apps", "--json")[1])
     chinese = objects(netwatch("apps", "--json", "--control", "cn")[1])
     kits = objects(netwatch("apps", "--json", "--control", "CN", "--kind", "sdk")[1])
-    assert [list(one) for one in everything][0] == [
+    assert list(everything[0]) == [
         *("app_id", "app", "kind", "owner_id", "owner", "ultimate_owner", "control_country", "domicile"),
     ]  # fmt: skip
     assert {"tiktok", "wechat"} <= {one["app_id"] for one in chinese}

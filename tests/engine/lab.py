@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -114,7 +115,7 @@ def question(name: str, kind: int = 1, ident: int = 7) -> bytes:
 def answer(name: str, *chain: str, address: Host, ttl: int = 60, ident: int = 7) -> bytes:
     """An answer for `name`, by way of the names of a chain, to an address."""
     names = [name, *chain]
-    steps = [hellos.record(dns_name(a), 5, dns_name(b), ttl=ttl) for a, b in zip(names, names[1:], strict=False)]
+    steps = [hellos.record(dns_name(a), 5, dns_name(b), ttl=ttl) for a, b in pairwise(names)]
     steps.append(hellos.record(dns_name(names[-1]), 1, address.ip, ttl=ttl))
     return hellos.dns_message([(dns_name(name), 1)], steps, ident=ident)
 
@@ -190,7 +191,7 @@ def cut(whole: PacketBatch, cuts: Iterable[int]) -> list[PacketBatch]:
     """Cut a batch before each of these positions."""
     count = len(whole.time)
     borders = sorted({0, count, *(at for at in cuts if 0 < at < count)})
-    return [part(whole, lo, hi) for lo, hi in zip(borders, borders[1:], strict=False)]
+    return [part(whole, lo, hi) for lo, hi in pairwise(borders)]
 
 
 def run_batches(

@@ -10,13 +10,13 @@ from engine.lab import (
     ACK,
     FIN,
     LAPTOP,
-    OTHER_SERVER,
     PHONE,
     RESOLVER,
     RST,
     SERVER,
     T0,
     Frame,
+    Host,
     answer,
     assert_same,
     copied,
@@ -109,19 +109,13 @@ def templates() -> list[Frame]:
     return out
 
 
-def fragments(client: object, query: bytes) -> list[Frame]:
+def fragments(client: Host, query: bytes) -> list[Frame]:
+    """A question in fragments of 16 bytes."""
     whole = udp(query, sport=40_000, dport=53)
-    assert isinstance(client, tuple)
+    last = (len(whole) - 1) // 16
     return [
-        frame(
-            client,
-            RESOLVER,
-            whole[lo : lo + 16],
-            17,
-            ident=9,
-            fragment=lo // 8 | (0x2000 if lo + 16 < len(whole) else 0),
-        )  # type: ignore[arg-type]
-        for lo in range(0, len(whole), 16)
+        frame(client, RESOLVER, whole[16 * i : 16 * i + 16], 17, ident=9, fragment=2 * i | (0x2000 if i < last else 0))
+        for i in range(last + 1)
     ]
 
 

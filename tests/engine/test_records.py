@@ -1,12 +1,9 @@
 """What is counted and kept beside the names: ledger, coverage, reasons for blindness, lookups, memory."""
 
 import random
-from typing import Any
 
 import pytest
 from engine.lab import (
-    ACK,
-    FIN,
     GROUP,
     LAPTOP,
     OTHER_SERVER,
@@ -15,9 +12,7 @@ from engine.lab import (
     RESOLVER,
     SERVER,
     SYN,
-    T0,
     Frame,
-    answer,
     datagram,
     faults,
     frame,
@@ -74,7 +69,7 @@ def test_frames_of_a_link_type_that_is_not_read_are_counted() -> None:
     assert told.flow["name"] == "api.tiktokv.com"
 
 
-def coverage(frames: list[Frame], **settings: Any) -> list[bool]:
+def coverage(frames: list[Frame]) -> list[bool]:
     """in_coverage of each flow, in order of start."""
     from engine.lab import catalogue, places, vendor
 
@@ -117,7 +112,7 @@ WIREGUARD = b"\x01\0\0\0" + random.Random(3).randbytes(144)
         ("ip_only", shake(PHONE, SERVER)),
         ("vpn", [datagram(PHONE, SERVER, WIREGUARD, ports=(60_000, 51_820))]),
         ("vpn", [frame(PHONE, SERVER, bytes(64), 50)]),
-        ("dot", [*shake(PHONE, SERVER, server_port=853), segment(PHONE, SERVER, hello(b"dns.example"), ports=(50_000, 853))]),
+        ("dot", [segment(PHONE, SERVER, hello(b"dns.example"), ports=(50_000, 853))]),
         ("doh", tls(PHONE, SERVER, data=hello(b"cloudflare-dns.com"))),
         ("ech", tls(PHONE, SERVER, data=hello(b"cloudflare-ech.com", extra=hellos.extension(hellos.ECH, bytes(20))))),
         (

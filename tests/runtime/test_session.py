@@ -20,13 +20,11 @@ from engine.lab import (
     OTHER_SERVER,
     PHONE,
     SERVER,
-    SYN,
     T0,
     Frame,
     datagram,
     hello,
     resolved,
-    segment,
     tls,
 )
 from support.captures import Record, pcap, pcap_header
@@ -189,7 +187,7 @@ def test_records_of_a_pipe_leave_while_its_writer_waits(fed: Callable[..., Fed])
     assert len(out.splitlines()) == 5_000 - 1
 
 
-def test_standard_input_gives_what_the_file_gives(tmp_path: Path, netwatch: Callable[..., Ran]) -> None:
+def test_standard_input_gives_what_the_file_gives(netwatch: Callable[..., Ran]) -> None:
     file = CAPTURES / "phone-and-laptop.pcap"
     with file.open("rb") as stdin:
         piped = subprocess.run([*NETWATCH, "replay", "-", "--json"], stdin=stdin, capture_output=True, check=True)
@@ -200,7 +198,7 @@ def test_standard_input_gives_what_the_file_gives(tmp_path: Path, netwatch: Call
     assert told == fromfile
 
 
-def test_output_of_a_pipe_grows_and_an_existing_file_is_continued(tmp_path: Path, out: Path) -> None:
+def test_output_of_a_pipe_grows_and_an_existing_file_is_continued(out: Path) -> None:
     words = [*NETWATCH, "replay", "-", "--json", "-w", str(out / "x.jsonl")]
     for data in (PHONE_CAPTURE, LAPTOP_CAPTURE):
         subprocess.run(words, input=data, capture_output=True, check=True)
@@ -209,7 +207,7 @@ def test_output_of_a_pipe_grows_and_an_existing_file_is_continued(tmp_path: Path
     assert json.loads((out / "x.summary.json").read_text())["ledger"]["seen"] == 3
 
 
-def test_ctrl_c_ends_a_silent_pipe_with_its_summary(fed: Callable[..., Fed], tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_silent_pipe_with_its_summary(fed: Callable[..., Fed]) -> None:
     one = fed("--json")
     one.feed(long_capture())  # returns when all but the last of it was taken
     one.process.send_signal(signal.SIGINT)
@@ -380,7 +378,7 @@ def test_e3_a_full_disk_leaves_nothing_half_written(tmp_path: Path, out: Path) -
     ran = subprocess.run(
         [*NETWATCH, "replay", path, "--json", "-w", str(out / "x.jsonl")],
         capture_output=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000)),  # noqa: PLW1509 no thread runs here
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000)),
         check=False,
     )
     assert (ran.returncode, ran.stdout) == (3, b"")
