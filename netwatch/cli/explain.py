@@ -96,11 +96,10 @@ def _lines(catalogue: Catalogue, answer: Answer, day: str) -> Iterator[str]:
     if isinstance(answer["app_id"], str):
         yield from _collects(catalogue, answer["app_id"])
     if answer["server_country"] is not None or answer["asn"] is not None:
-        where = (
-            f"estimated in {answer['server_country']}" if answer["server_country"] is not None else "of no one place"
-        )
-        network = f", AS{answer['asn']}" if answer["asn"] is not None else ""
-        yield f"  server    {where}{network} (not the owner's country)"
+        network = f"AS{answer['asn']}, " if answer["asn"] is not None else ""
+        country = answer["server_country"]
+        where = "no place known" if country is None else f"estimated in {country} (not the owner's country)"
+        yield f"  server    {network}{where}"
 
 
 def _owner(catalogue: Catalogue, owner_id: str, answer: Answer, day: str) -> Iterator[str]:

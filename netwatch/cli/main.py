@@ -71,6 +71,7 @@ def build_parser(command: str | None) -> Parser:
 def main(argv: Sequence[str] | None = None) -> ExitCode:
     """Run one command; the only place where an error turns into an exit code."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: its threads cost start-up time and are not used
+    _fill_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         code = _run(words)
@@ -94,6 +95,13 @@ def main(argv: Sequence[str] | None = None) -> ExitCode:
         print("netwatch: this is a bug; please report the lines above with the command", file=sys.stderr)
         return ExitCode.INTERNAL
     return code
+
+
+def _fill_streams() -> None:
+    """Let a standard stream that the caller closed (`>&-`) lead nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 as long as the process
 
 
 def _close_stdout() -> None:

@@ -50,8 +50,11 @@ def run(args: argparse.Namespace) -> ExitCode:
     paths = [*args.files, *args.more]
     if not paths:
         raise UsageError("no capture given; try: netwatch replay FILE, or - for standard input")
-    if args.max_flows < 1:
-        raise UsageError("--max-flows: at least 1")
+    if paths.count("-") > 1:
+        raise UsageError("standard input (-) can be read once only")
+    for option, value in (("--max-flows", args.max_flows), ("--max-bytes", args.max_bytes)):
+        if value < 1:
+            raise UsageError(f"{option}: at least 1")
     output = args.format
     writes = list(args.writes)
     if output in ("jsonl", "csv"):

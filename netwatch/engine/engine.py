@@ -137,11 +137,11 @@ class Engine:
     def _seconds(self, time: I64) -> set[int]:
         """Find the packets of a stream before which a second has passed, at least STREAM_PACKETS apart."""
         second = time // SECOND_NS
+        if self._second is None:
+            self._second = int(second[0])
         releases: set[int] = set()
         at = max(0, self._from + STREAM_PACKETS - self._position)
         while at < len(time):
-            if self._second is None:
-                self._second = int(second[0])
             later = np.flatnonzero(second[at:] != self._second)
             if not len(later):
                 break

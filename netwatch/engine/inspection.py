@@ -30,10 +30,11 @@ DNS_TRANSPORTS = {5353: "mdns", 5355: "llmnr"}
 class Talked:
     """What the payloads of one flow told; kept until its record leaves."""
 
-    __slots__ = ("hello", "hint", "protocol", "sightings", "undecryptable")
+    __slots__ = ("answers", "hello", "hint", "protocol", "sightings", "undecryptable")
 
     def __init__(self) -> None:
-        self.sightings: list[Sighting] = []
+        self.sightings: tuple[Sighting, ...] = ()  # names in payloads
+        self.answers: tuple[Sighting, ...] = ()  # what the server's address was called when the flow began
         self.protocol: str | None = None
         self.hello: Hello | None = None
         self.hint: int | None = None  # side of the client, where a payload showed it
@@ -41,15 +42,16 @@ class Talked:
 
     def is_plain(self) -> bool:
         """Whether nothing but the protocol is known."""
-        return not self.sightings and self.hello is None and not self.undecryptable
+        return not self.sightings and not self.answers and self.hello is None and not self.undecryptable
 
-    def copy(self) -> "Talked":
-        """Return what a record that goes on in a new one hands over to it."""
-        other = Talked()
-        other.sightings = list(self.sightings)
-        other.protocol, other.hello, other.hint = self.protocol, self.hello, self.hint
-        other.undecryptable = self.undecryptable
-        return other
+    def take_over(self, before: "Talked") -> None:
+        """Begin with what was told in the record before, which goes on in this one."""
+        self.sightings = (before.sightings + self.sightings)[:EVIDENCE]
+        self.answers = before.answers
+        self.protocol = before.protocol or self.protocol
+        self.hello = before.hello or self.hello
+        self.hint = self.hint if before.hint is None else before.hint
+        self.undecryptable = before.undecryptable
 
 
 class Learnt(NamedTuple):
@@ -74,9 +76,10 @@ class Inspection:
         self._answered = np.zeros(1 << BLOOM_BITS, bool)  # may hold: the memory knows this address
         self.hosts_evicted = 0
 
-    def forget(self, token: int) -> Talked | None:
-        """Drop the state of a flow that ended; return what was told."""
-        self.inspector.forget(token)
+    def forget(self, token: int, payload: int) -> Talked | None:
+        """Drop the state of a flow that ended; return what was told. payload: 0 where its packets were empty."""
+        if payload:
+            self.inspector.forget(token)
         return self.talked.pop(token, None)
 
     def look(
@@ -86,10 +89,6 @@ class Inspection:
 
         data, time, number: of the batch; whole: datagrams that became whole with a packet of the block.
         """
-        for segment in np.flatnonzero(added.carries >= 0).tolist():
-            before = self.talked.get(int(added.carries[segment]))
-            if before is not None:
-                self.talked[int(added.token[segment])] = before.copy()
         block = _Block(packets, added, data, time, number, whole)
         watch: dict[int, int] = {}
         learnt: list[Learnt] = []
@@ -101,6 +100,8 @@ class Inspection:
         while extra:
             self._hand_over(block, block.row(heapq.heappop(extra)), watch, learnt, extra)
         self._remember(block, learnt)
+        for segment in np.flatnonzero(added.carries >= 0).tolist():  # a flow's parts stand in their order
+            self._carry(int(added.carries[segment]), int(added.token[segment]))
         segments = np.fromiter(watch, np.int64, len(watch))
         states = np.fromiter(watch.values(), np.uint8, len(watch))
         rows = added.row[segments]
@@ -110,7 +111,7 @@ class Inspection:
         self, block: "_Block", row: "Payload", watch: dict[int, int], learnt: list[Learnt], extra: list[int]
     ) -> None:
         state = watch.get(row.segment, row.watch)
-        if state == WATCH_NONE:
+        if state == WATCH_NONE or (state == WATCH_FIRST and row.rank >= INSPECT_PACKETS and not row.wanted):
             return
         payload = block.payload(row)
         if row.tcp:
@@ -148,9 +149,10 @@ class Inspection:
             told.undecryptable = (told.undecryptable or reading.undecryptable) and told.hello is None
             if reading.from_client is not None and told.hint is None:
                 told.hint = row.side if reading.from_client else 1 - row.side
-            for name in reading.names:
-                if len(told.sightings) < EVIDENCE:
-                    told.sightings.append(Sighting(reading.kind or "", name, row.time, row.number))
+            if reading.names:
+                kind = reading.kind or ""
+                seen = tuple(Sighting(kind, name, row.time, row.number) for name in reading.names)
+                told.sightings = (told.sightings + seen)[:EVIDENCE]
         if reading.device is not None:
             sender = address(row.family, row.src_hi, row.src_lo)
             self.hosts_evicted += self._devices.learn(reading.device, row.src_mac, sender)
@@ -167,6 +169,11 @@ class Inspection:
         device = unnamed(row.dst_mac, target)
         asked = self._lookups.answer(device, target, row.dst_port, source, transport, message, row.time, row.number)
         learnt.append(Learnt(row.at, device.device_id, message, asked))
+
+    def _carry(self, before: int, after: int) -> None:
+        told = self.talked.get(before)
+        if told is not None:
+            self.talked.setdefault(after, Talked()).take_over(told)
 
     def _remember(self, block: "_Block", learnt: list[Learnt]) -> None:
         """Bring answers and the beginnings of flows together in packet order."""
@@ -218,7 +225,7 @@ class Inspection:
             told = self.talked.get(start.token)
             if told is None:
                 told = self.talked[start.token] = Talked()
-            told.sightings.extend(names[: max(0, EVIDENCE - len(told.sightings))])
+            told.answers = names
 
 
 class Start(NamedTuple):
@@ -239,7 +246,7 @@ class Payload(NamedTuple):
     """One payload on its way to the parsers; the columns of Packets and Added as plain numbers.
 
     at: its packet in the block.   watch: of its flow, before the block.   isn_known: the sender's SYN was seen before
-    it.   rank: payload packets of its flow before it.
+    it.   rank: payload packets of its flow before it.   wanted: by itself, at any point of a flow.
     """
 
     at: int
@@ -252,6 +259,7 @@ class Payload(NamedTuple):
     isn: int
     isn_known: bool
     rank: int
+    wanted: bool
     start: int
     length: int
     cut: bool
@@ -292,11 +300,12 @@ class _Block:
             _first_bytes(data, packets.payload[at], packets.payload_len[at].astype(np.int64)),
             packets.payload_len[at],
         )
-        take = (want != 0) | (watch[at] == WATCH_ALL) | (added.rank[at] < INSPECT_PACKETS)
-        chosen = np.zeros(len(some), bool)
-        chosen[at[take]] = True
-        chosen[list(whole)] = True
-        self._chosen: Bool = chosen
+        self._wanted: Bool = np.zeros(len(some), bool)  # by itself, at any point of a flow
+        self._wanted[at[want != 0]] = True
+        self._wanted[list(whole)] = True
+        asked = (watch[at] == WATCH_ALL) | (added.rank[at] < INSPECT_PACKETS)
+        self._chosen: Bool = self._wanted.copy()
+        self._chosen[at[asked]] = True
         self._later: dict[int, Iterator[int]] = {}
 
     def payload(self, row: Payload) -> bytes:
@@ -330,7 +339,7 @@ class _Block:
         columns = (
             at, segment, added.token[segment], added.watch[segment], side, p.protocol[at] == TCP,
             p.seq[at] + syn.astype(np.uint32), added.isn[segment, side], added.isn_at[segment, side] <= at,
-            added.rank[at], p.payload[at], p.payload_len[at], p.cut[at], p.family[at],
+            added.rank[at], self._wanted[at], p.payload[at], p.payload_len[at], p.cut[at], p.family[at],
             p.src_hi[at], p.src_lo[at], p.dst_hi[at], p.dst_lo[at], p.src_mac[at], p.dst_mac[at],
             p.src_port[at], p.dst_port[at], self.time[at], self.number[at],
         )  # fmt: skip

@@ -130,12 +130,12 @@ class Releaser:
         self._ech = ech  # (address, time): an HTTPS record with `ech=` was answered for a name there
 
     def flows(
-        self, rows: Rows, talked: Callable[[int], Talked | None], tunnels: Sequence[str | None],
+        self, rows: Rows, talked: Callable[[int, int], Talked | None], tunnels: Sequence[str | None],
         interfaces: Sequence[str | None],
     ) -> Iterator[FlowBatch]:  # fmt: skip
         """Turn ended rows (dtype FLOW) into records, RELEASE_ROWS at a time, at least one batch.
 
-        talked(token) gives and forgets what a flow's payloads told.
+        talked(token, payload) gives and forgets what a flow told; payload: 0 where its packets were empty.
         """
         ids = flow_ids(rows)
         order = np.lexsort((ids, rows["start"]))
@@ -144,13 +144,11 @@ class Releaser:
             yield self._batch(gather(rows, some), ids[some], talked, tunnels, interfaces)
 
     def _batch(
-        self, rows: Rows, ids: U64, talked: Callable[[int], Talked | None], tunnels: Sequence[str | None],
+        self, rows: Rows, ids: U64, talked: Callable[[int, int], Talked | None], tunnels: Sequence[str | None],
         interfaces: Sequence[str | None],
     ) -> FlowBatch:  # fmt: skip
         tokens = rows["token"].tolist()
-        told = [
-            talked(token) if payload else None for token, payload in zip(tokens, rows["payload"].tolist(), strict=True)
-        ]
+        told = [talked(token, payload) for token, payload in zip(tokens, rows["payload"].tolist(), strict=True)]
         hint = np.full(len(rows), -1, np.int8)
         for i, one in enumerate(told):
             if one is not None and one.hint is not None:
@@ -228,7 +226,7 @@ class Releaser:
             hello = one.hello if one is not None else None
             ech = hello is not None and hello.ech
             facts = FlowFacts(
-                tuple(one.sightings) if one is not None else (), protocol, transport, server[code], port, local,
+                one.sightings + one.answers if one is not None else (), protocol, transport, server[code], port, local,
                 places[code].asn, ech, ech and self._ech(server[code], start), shaken or transport != TCP,
                 hello is not None, payload & 2 != 0, one is not None and one.undecryptable, packets, payload != 0,
                 start, number, day_of(start),

@@ -282,4 +282,4 @@ def test_d1_signatures_test_shows_no_hostile_byte(netwatch: Run, tmp_path: Path)
 
 def test_explain_of_an_address_without_a_place_names_none(netwatch: Run) -> None:
     out = netwatch("explain", "1.1.1.1")[1]
-    assert "  server    of no one place, AS13335 (not the owner's country)\n" in out
+    assert "  server    AS13335, no place known\n" in out

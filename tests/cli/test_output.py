@@ -122,6 +122,23 @@ def test_a_reader_that_goes_away_is_no_error(words: list[str]) -> None:
     assert process.wait() == 0
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-"])
+@pytest.mark.parametrize("words", [["--version"], ["apps", "tiktok"], ["replay", PHONE], ["replay", PHONE, "-w", "-"]])
+def test_a_stream_that_is_closed_is_no_error(words: list[str], closed: str) -> None:
+    ran = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" "$@" {closed}', *NETWATCH, *words], capture_output=True, check=True
+    )
+    assert b"Traceback" not in ran.stderr
+    assert (ran.stdout == b"") == (closed == ">&-")
+
+
+def test_a_closed_standard_input_is_an_empty_one() -> None:
+    words = ["/bin/sh", "-c", 'exec "$0" "$@" <&-', *NETWATCH, "replay", "-"]
+    ran = subprocess.run(words, capture_output=True, check=False)
+    assert (ran.returncode, ran.stdout) == (3, b"")
+    assert ran.stderr.startswith(b"netwatch: -: empty")
+
+
 def test_json_is_one_object_alone_on_stdout() -> None:
     out = netwatch("replay", PHONE, "--json")
     assert out.count(b"\n") == 1

@@ -202,6 +202,31 @@ def test_a_flow_that_is_cut_at_30_minutes_keeps_its_name_in_one_batch_too() -> N
     assert_same(run(frames), run(frames, range(len(frames))))
 
 
+def test_what_is_told_behind_30_minutes_comes_on_top_of_what_was_told_before() -> None:
+    """Plain HTTP first, TLS later: whichever batch brings it, the later protocol is the one of the new record."""
+    request = segment(PHONE, SERVER, b"GET / HTTP/1.1\r\nHost: ads.tiktok.com\r\n\r\n", 1)
+    waits = [segment(PHONE, SERVER, b"", at, seq=42) for at in range(200, 2_000, 200)]
+    frames = [*shake(PHONE, SERVER), request, *waits, segment(PHONE, SERVER, HELLO, 2_000, seq=42)]
+    whole = run(frames)
+    assert_same(whole, run(frames, range(len(frames))))
+    assert_same(whole, run(frames, [len(frames) - 1]))
+    assert [flow["protocol"] for flow in whole.flows] == ["http", "tls"]
+
+
+def test_a_hello_that_cannot_be_opened_behind_30_minutes_is_told() -> None:
+    negotiation = b"\xc0\0\0\0\0\x08" + bytes(8) + b"\x08" + bytes(8) + b"\0\0\0\1"
+    sealed = hellos.initial(hellos.crypto(0, hellos.client_hello()), keys_of=b"otherkey")
+    frames = [
+        datagram(SERVER, PHONE, negotiation, ports=(443, 50_000)),
+        *(datagram(PHONE, SERVER, b"x", at) for at in range(50, 1_900, 50)),
+        datagram(PHONE, SERVER, sealed, 1_900),
+    ]
+    whole = run(frames)
+    assert_same(whole, run(frames, range(len(frames))))
+    assert_same(whole, run(frames, [len(frames) - 1]))
+    assert [flow["blind"] for flow in whole.flows][-1] == "undecryptable"
+
+
 @pytest.mark.parametrize("at", range(3, 10))
 def test_the_seventh_payload_behind_a_hello_that_is_given_up_is_judged_alike(at: int) -> None:
     """Such a flow wants every packet for a while; where a batch begins in that while, no more may be read than else."""

@@ -30,6 +30,7 @@ from engine.lab import (
 )
 from engine.test_batches import GAPS, TEMPLATES, release_every
 from support import hellos
+from support.packets import udp
 
 from netwatch.engine.engine import Engine
 from netwatch.model.records import Release
@@ -220,6 +221,9 @@ def test_interfaces_are_named_over_batches_that_number_them_otherwise() -> None:
     assert (told.to(SERVER)["interface"], told.to(OTHER_SERVER)["interface"]) == ("wlan0", "eth0")
 
 
+HALF_HELLO = hellos.initial(hellos.crypto(0, hellos.client_hello()[:60]))
+
+
 def kept(engine: Engine) -> tuple[int, int]:
     """How many flows still have something told, and bytes of streams, in the engine."""
     inspection = engine._inspection
@@ -233,7 +237,11 @@ def kept(engine: Engine) -> tuple[int, int]:
         tls(PHONE, SERVER, step=9)[:8],
         [*resolved(PHONE, "api.tiktokv.com", SERVER), segment(PHONE, SERVER, at=1, flags=SYN)],
         [*resolved(PHONE, "api.tiktokv.com", SERVER), frame(PHONE, SERVER, b"\x08\0\0\0\0\1\0\1", 1, at=1)],
-        [datagram(PHONE, SERVER, hellos.initial(hellos.crypto(0, hellos.client_hello()[:60])))],
+        [datagram(PHONE, SERVER, HALF_HELLO)],
+        [
+            frame(PHONE, SERVER, udp(HALF_HELLO, sport=50_000, dport=443)[:800], 17, ident=9, fragment=0x2000),
+            frame(PHONE, SERVER, udp(HALF_HELLO, sport=50_000, dport=443)[800:], 17, ident=9, fragment=100),
+        ],
     ],
 )
 def test_m3_nothing_is_kept_of_flows_that_ended(frames: list[Frame]) -> None:
