@@ -1,9 +1,10 @@
 """Questions and their answers as lookup records, one for each question seen (DESIGN section 4)."""
 
-from collections import Counter, OrderedDict
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from collections import Counter
+from operator import itemgetter
+from typing import Final, Protocol, TypeAlias
 
-from netwatch.attribution.days import day_of
+from netwatch.attribution.days import DAY_NS, day_of
 from netwatch.attribution.decide import Attributor
 from netwatch.model.address import V6
 from netwatch.model.limits import LOOKUP_WAIT_NS, LOOKUPS_OPEN
@@ -15,6 +16,7 @@ UNSPECIFIED: Final = frozenset((0, V6))  # what a blocking resolver answers: 0.0
 # A lookup ends with these fields of its label, in their order.
 APP_ID: Final = Label._fields.index("app_id")
 CONFLICT: Final = Label._fields.index("conflict")
+LABELS: Final = 4_096  # names of one day whose labels are at hand; then all are forgotten
 
 Key: TypeAlias = tuple[str | int, ...]
 
@@ -28,18 +30,9 @@ class Local(Protocol):
     def contains_one(self, value: Address, /) -> bool: ...
 
 
-class Asked(NamedTuple):
-    """A question, or an answer to a question that was not seen; the first fields of a Lookup, in their order."""
-
-    time: int
-    packet: int
-    device: Device
-    client: Address
-    resolver: Address
-    transport: str
-    name: str
-    type: str
-
+Asked: TypeAlias = tuple[int, int, Device, Address, Address, str, str, str]
+"""A question, or an answer to a question that was not seen: time, packet, device, client, resolver, transport, name,
+type, as a Lookup begins."""
 
 NO_REPLY: Final = (None, (), False)
 
@@ -54,9 +47,11 @@ class Lookups:
         self.anomalies: Counter[str] = Counter()
         self._attributor = attributor
         self._local = local
-        self._open: OrderedDict[Key, list[Asked]] = OrderedDict()
-        self._settled: OrderedDict[Key, int] = OrderedDict()  # key -> time of its newest answered question
+        self._open: dict[Key, list[Asked]] = {}
+        self._settled: dict[Key, int] = {}  # key -> time of its newest answered question, that answered last at the end
         self._waiting = 0
+        self._labels: dict[str, Label] = {}  # by name, of one day
+        self._day = 0  # that day, counted from the epoch
         self._ready: list[Lookup] = []
 
     def query(
@@ -76,14 +71,12 @@ class Lookups:
         """
         if transport == "mdns" and message.answers and not message.questions:
             return
-        for question in message.questions:
-            key = _key(transport, client, port, resolver, message.ident, question.name, question.type)
-            asked = Asked(time, packet, device, client, resolver, transport, question.name, question.type)
-            waiting = self._open.get(key)
-            if waiting is None:
-                self._open[key] = [asked]
-            else:
-                waiting.append(asked)
+        for name, kind in message.questions:
+            key = _key(transport, client, port, resolver, message.ident, name, kind)
+            first = [(time, packet, device, client, resolver, transport, name, kind)]
+            waiting = self._open.setdefault(key, first)
+            if waiting is not first:
+                waiting += first
             self._waiting += 1
             if self._waiting > LOOKUPS_OPEN:
                 self._evict()
@@ -108,29 +101,30 @@ class Lookups:
             return self._multicast(message, time)
         seen = False
         reply = _reply(message)
-        for question in message.questions:
-            key = _key(transport, client, port, resolver, message.ident, question.name, question.type)
+        for name, kind in message.questions:
+            key = _key(transport, client, port, resolver, message.ident, name, kind)
             if self._settle(key, reply, time) or 0 <= time - self._settled.get(key, time + 1) <= LOOKUP_WAIT_NS:
                 seen = True
             else:
-                asked = Asked(time, packet, device, client, resolver, transport, question.name, question.type)
+                asked = (time, packet, device, client, resolver, transport, name, kind)
                 self._ready.append(self._record(asked, reply))
         return seen
 
     def due(self, now: int) -> list[Lookup]:
         """Return the answered ones, and the questions that waited for more than LOOKUP_WAIT_NS."""
-        for key in [key for key, waiting in self._open.items() if waiting[0].time < now - LOOKUP_WAIT_NS]:
+        oldest = now - LOOKUP_WAIT_NS
+        for key in [key for key, waiting in self._open.items() if waiting[0][0] < oldest]:
             waiting = self._open[key]
-            old = [asked for asked in waiting if asked.time < now - LOOKUP_WAIT_NS]
+            old = [asked for asked in waiting if asked[0] < oldest]
             self._ready += [self._record(asked, NO_REPLY) for asked in old]
             self._waiting -= len(old)
-            waiting[:] = [asked for asked in waiting if asked.time >= now - LOOKUP_WAIT_NS]
+            waiting[:] = [asked for asked in waiting if asked[0] >= oldest]
             if not waiting:
                 del self._open[key]
-        for key in [key for key, time in self._settled.items() if time < now - LOOKUP_WAIT_NS]:
+        for key in [key for key, time in self._settled.items() if time < oldest]:
             del self._settled[key]
         out, self._ready = self._ready, []
-        out.sort(key=lambda lookup: (lookup.time, lookup.packet))
+        out.sort(key=itemgetter(0, 1))  # time, packet
         return out
 
     def finish(self) -> list[Lookup]:
@@ -145,20 +139,32 @@ class Lookups:
         waiting = self._open.get(key)
         if waiting is None:
             return False
-        mine = [asked for asked in waiting if 0 <= time - asked.time <= LOOKUP_WAIT_NS]
+        if len(waiting) == 1:
+            mine = waiting if 0 <= time - waiting[0][0] <= LOOKUP_WAIT_NS else []
+        else:
+            mine = [asked for asked in waiting if 0 <= time - asked[0] <= LOOKUP_WAIT_NS]
         if not mine:
             return False
-        self._ready += [self._record(asked, reply) for asked in mine]
+        for asked in mine:
+            self._ready.append(self._record(asked, reply))
         if len(mine) == len(waiting):
             del self._open[key]
         else:
-            waiting[:] = [asked for asked in waiting if not 0 <= time - asked.time <= LOOKUP_WAIT_NS]
+            waiting[:] = [asked for asked in waiting if not 0 <= time - asked[0] <= LOOKUP_WAIT_NS]
         self._waiting -= len(mine)
-        self._settled[key] = mine[-1].time
-        self._settled.move_to_end(key)
-        if len(self._settled) > LOOKUPS_OPEN:
-            self._settled.popitem(last=False)
+        self._keep_settled(key, mine[-1][0])
         return True
+
+    def _keep_settled(self, key: Key, time: int) -> None:
+        """Remember the time of an answered question as the newest of all."""
+        settled = self._settled
+        before = len(settled)
+        settled[key] = time
+        if len(settled) == before:  # it stands where it stood
+            del settled[key]
+            settled[key] = time
+        elif before >= LOOKUPS_OPEN:
+            del settled[next(iter(settled))]
 
     def _multicast(self, message: DnsMessage, time: int) -> bool:
         kinds = {(answer.name, kind) for answer in message.answers for kind in (answer.type, "ANY", "*")}
@@ -168,29 +174,41 @@ class Lookups:
         return True in settled
 
     def _evict(self) -> None:
-        waiting = next(iter(self._open.values()))
+        key, waiting = next(iter(self._open.items()))
         self._ready.append(self._record(waiting.pop(0), NO_REPLY))
         if not waiting:
-            self._open.popitem(last=False)
+            del self._open[key]
         self._waiting -= 1
         self.anomalies["lookups_evicted"] += 1
 
     def _record(self, asked: Asked, reply: Reply) -> Lookup:
         rcode, answers, refused = reply
-        label = self._attributor.lookup(asked.name, day_of(asked.time))
-        blocked = refused and label.app_id is not None and self._local.contains_one(asked.resolver)
-        return Lookup(*asked, rcode, answers, blocked, *label[APP_ID:CONFLICT])
+        label = self._label(asked[6], asked[0])
+        blocked = refused and label.app_id is not None and self._local.contains_one(asked[4])
+        return Lookup._make((*asked, rcode, answers, blocked, *label[APP_ID:CONFLICT]))
+
+    def _label(self, name: str, time: int) -> Label:
+        """Return the label of a name on the day of a time."""
+        day = time // DAY_NS
+        if day != self._day or len(self._labels) >= LABELS:
+            self._labels.clear()
+            self._day = day
+        label = self._labels.get(name)
+        if label is None:
+            label = self._labels[name] = self._attributor.lookup(name, day_of(time))
+        return label
 
 
 def _reply(message: DnsMessage) -> Reply:
     """Make what all records of one answer share."""
+    _, _, rcode, _, records = message
     answers = []
-    refused = message.rcode == "NXDOMAIN"
-    for answer in message.answers:
-        answers.append(LookupAnswer(answer.name, answer.type, answer.data, answer.ttl))
-        if answer.address in UNSPECIFIED:
+    refused = rcode == "NXDOMAIN"
+    for name, kind, data, ttl, address, _ in records:
+        answers.append(LookupAnswer(name, kind, data, ttl))
+        if address in UNSPECIFIED:
             refused = True
-    return message.rcode, tuple(answers), refused
+    return rcode, tuple(answers), refused
 
 
 def _key(transport: str, client: Address, port: int, resolver: Address, ident: int, name: str, kind: str) -> Key:

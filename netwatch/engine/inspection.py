@@ -48,10 +48,10 @@ class Talked:
         """Begin with what was told in the record before, which goes on in this one."""
         self.sightings = (before.sightings + self.sightings)[:EVIDENCE]
         self.answers = before.answers
-        self.protocol = before.protocol or self.protocol
+        self.protocol = self.protocol or before.protocol
         self.hello = before.hello or self.hello
         self.hint = self.hint if before.hint is None else before.hint
-        self.undecryptable = before.undecryptable
+        self.undecryptable = (before.undecryptable or self.undecryptable) and self.hello is None
 
 
 class Learnt(NamedTuple):
@@ -69,6 +69,7 @@ class Inspection:
     def __init__(self, devices: Devices, lookups: Lookups, memory: DnsMemory, local: LocalNetworks) -> None:
         self.inspector = Inspector()
         self.talked: dict[int, Talked] = {}
+        self._pieced: set[int] = set()  # flows whose payload came in fragments
         self._devices = devices
         self._lookups = lookups
         self._memory = memory
@@ -78,8 +79,9 @@ class Inspection:
 
     def forget(self, token: int, payload: int) -> Talked | None:
         """Drop the state of a flow that ended; return what was told. payload: 0 where its packets were empty."""
-        if payload:
+        if payload or token in self._pieced:
             self.inspector.forget(token)
+            self._pieced.discard(token)
         return self.talked.pop(token, None)
 
     def look(
@@ -114,6 +116,8 @@ class Inspection:
         if state == WATCH_NONE or (state == WATCH_FIRST and row.rank >= INSPECT_PACKETS and not row.wanted):
             return
         payload = block.payload(row)
+        if row.at in block.fragments:
+            self._pieced.add(row.token)
         if row.tcp:
             reading = self.inspector.segment(
                 row.token, row.side, row.seq, row.isn if row.isn_known else None, payload, row.cut,
@@ -306,6 +310,7 @@ class _Block:
         asked = (watch[at] == WATCH_ALL) | (added.rank[at] < INSPECT_PACKETS)
         self._chosen: Bool = self._wanted.copy()
         self._chosen[at[asked]] = True
+        self.fragments = set(np.flatnonzero(self._chosen & packets.fragment).tolist())
         self._later: dict[int, Iterator[int]] = {}
 
     def payload(self, row: Payload) -> bytes:

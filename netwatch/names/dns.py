@@ -33,10 +33,14 @@ _HEADER: Final = Struct(">6H")
 _QUESTION: Final = Struct(">HH")  # type, class
 _RECORD: Final = Struct(">HHIH")  # type, class, TTL, length of data
 _POINTED: Final = Struct(">HHHIH")  # a pointer in front of that
+_POINTED_A: Final = Struct(">HHHIHI")  # and four bytes of data behind it
 _POINTER: Final = 0xC000  # a pointer is this plus an offset below 0x4000
 _REMEMBERED: Final = 2_048  # names kept over messages; then all of them are forgotten
 _REMEMBERED_SIZE: Final = 80  # bytes of one: whatever is sent, they take less than 6 MiB
+_REPEATED: Final = 4_096  # messages that an inspector keeps, to know them when they come again; then all are forgotten
+_REPEATED_SIZE: Final = 130  # bytes of one, its number among them: with what was read they take less than 8 MiB
 
+_Body = tuple[bool, str, tuple[DnsQuestion, ...], tuple[DnsAnswer, ...]]  # a DnsMessage without its number
 Labels = tuple[bytes, ...]
 Name = tuple[Labels, str, bytes]
 """A name: its labels as sent, as text, and in wire format without pointers."""
@@ -74,6 +78,23 @@ class _Names:
         name = self.read(cursor)
         kind, family, ttl, length = cursor.unpack(_RECORD)
         return name, kind, family, ttl, length
+
+    def short(self, cursor: Cursor) -> DnsAnswer | None:
+        """Read a record of type A whose name is a known pointer, None where another stands there: as most answers are.
+
+        Raises ParseError: step_budget_spent.
+        """
+        at = cursor.at
+        if cursor.end - at < _POINTED_A.size:
+            return None
+        pointer, kind, _, ttl, length, address = _POINTED_A.unpack_from(cursor.data, at)
+        name = self._known.get(pointer)
+        if kind != A or length != _ADDRESS_SIZE[A] or name is None:
+            return None
+        cursor.at = at + _POINTED.size
+        cursor.step()
+        cursor.at = at + _POINTED_A.size
+        return DnsAnswer(name[1], "A", address_text(address), ttl, address, False)  # noqa: FBT003 by name it costs more
 
     def read(self, cursor: Cursor) -> Name:
         """Read a name (RFC 1035 sections 3.1, 4.1.4).
@@ -174,6 +195,9 @@ def parse_message(message: Cursor, source: Address | None = None) -> tuple[DnsMe
             if number >= DNS_RECORDS:
                 message.note("dns_records")
                 break
+            if source is None and (short := names.short(message)) is not None:
+                answers.append(short)
+                continue
             (labels, text, _), kind, family, ttl, length = names.head(message)
             if kind == OPT:
                 rcode |= (ttl >> 24) << 4  # RFC 6891 section 6.1.3
@@ -244,12 +268,9 @@ def _word(ports: Ports) -> str:
     return _WORDS.get(ports[0]) or _WORDS.get(ports[1]) or "dns"
 
 
-def _reading(message: Cursor, ports: Ports, source: Address | None, anomalies: Counter[str]) -> Reading:
+def _reading(message: Cursor, ports: Ports, source: Address | None) -> Reading:
     protocol = _word(ports)
     read, device = parse_message(message, source if protocol == "mdns" else None)
-    if message.budget.broken:
-        anomalies.update(message.budget.broken)
-        message.budget.broken.clear()
     from_client = None if protocol == "mdns" and read.response else not read.response
     if message.data[2] & OPCODE_MASK:  # an update or a notice: no question is asked
         return Reading(protocol, from_client=from_client)
@@ -258,15 +279,31 @@ def _reading(message: Cursor, ports: Ports, source: Address | None, anomalies: C
 
 def datagrams(_store: Store, anomalies: Counter[str]) -> DatagramReader:
     """Make the reader of messages over UDP, on the ports of DNS, mDNS and LLMNR."""
+    repeated: dict[bytes, _Body] = {}  # by all behind the number: a network asks the same all day
 
     def read(datagram: Datagram) -> Reading | None:
         _, _, payload, cut, ports, source, _ = datagram
-        if not cut:
-            return _reading(Cursor.over(payload), ports, source, anomalies)
-        try:  # that it ends too early is no fault of the sender
-            return _reading(Cursor.over(payload), ports, source, Counter())
+        short = payload[2:_REPEATED_SIZE]
+        body = repeated.get(short)
+        word = _word(ports)
+        if body is not None and len(payload) <= _REPEATED_SIZE and word != "mdns":  # there it matters who sent it
+            message = DnsMessage._make((payload[0] << 8 | payload[1], *body))
+            return Reading(word, None, (), None, not body[0], (message,))
+        cursor = Cursor.over(payload)
+        try:
+            reading = _reading(cursor, ports, source)
         except ParseError:
-            return Reading(_word(ports))
+            if not cut:
+                raise
+            return Reading(word)
+        if cursor.budget.broken:
+            if not cut:  # else that it ends too early is no fault of the sender
+                anomalies.update(cursor.budget.broken)
+        elif reading.messages and len(payload) <= _REPEATED_SIZE:
+            if len(repeated) >= _REPEATED:
+                repeated.clear()
+            repeated[short] = reading.messages[0][1:]
+        return reading
 
     return read
 
@@ -316,7 +353,9 @@ class _DnsTalk:
             try:
                 message = Cursor.over(bytes(data[at : at + needed]), budget=budget)
                 message.step(_MESSAGE_STEPS)
-                readings.append(_reading(message, ports, None, pieces.anomalies))
+                readings.append(_reading(message, ports, None))
+                pieces.anomalies.update(budget.broken)
+                budget.broken.clear()
             except ParseError as error:
                 self._broken += error.anomaly != "step_budget_spent"
                 if self._broken >= _BROKEN_MAX:
