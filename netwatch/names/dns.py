@@ -94,7 +94,7 @@ class _Names:
         cursor.at = at + _POINTED.size
         cursor.step()
         cursor.at = at + _POINTED_A.size
-        return DnsAnswer(name[1], "A", address_text(address), ttl, address, False)  # noqa: FBT003 by name it costs more
+        return DnsAnswer(name[1], "A", address_text(address), ttl, address, False)
 
     def read(self, cursor: Cursor) -> Name:
         """Read a name (RFC 1035 sections 3.1, 4.1.4).
