@@ -14,7 +14,18 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "netwatch"
 CORE = {"numpy", "dpkt", "maxminddb", "cryptography", "msgspec", "textual", "rich-argparse", "scapy"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
-SKIPPED = {".git", ".hypothesis", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", "__pycache__"}
+SKIPPED = {
+    ".git",
+    ".venv",
+    "build",
+    "dist",
+    ".hypothesis",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+    ".import_linter_cache",
+    "__pycache__",
+}
 
 
 def tree(path: Path) -> ast.Module:

@@ -1,6 +1,6 @@
 """Questions and their answers as lookup records, one for each question seen (DESIGN section 4)."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from operator import itemgetter
 from typing import Final, Protocol, TypeAlias
 
@@ -47,8 +47,8 @@ class Lookups:
         self.anomalies: Counter[str] = Counter()
         self._attributor = attributor
         self._local = local
-        self._open: dict[Key, list[Asked]] = {}
-        self._settled: dict[Key, int] = {}  # key -> time of its newest answered question, that answered last at the end
+        self._open: OrderedDict[Key, list[Asked]] = OrderedDict()
+        self._settled: OrderedDict[Key, int] = OrderedDict()  # key -> time of its newest answered question
         self._waiting = 0
         self._labels: dict[str, Label] = {}  # by name, of one day
         self._day = 0  # that day, counted from the epoch
@@ -156,15 +156,14 @@ class Lookups:
         return True
 
     def _keep_settled(self, key: Key, time: int) -> None:
-        """Remember the time of an answered question as the newest of all."""
+        """Remember the time of an answered question, as the one answered last."""
         settled = self._settled
         before = len(settled)
         settled[key] = time
-        if len(settled) == before:  # it stands where it stood
-            del settled[key]
-            settled[key] = time
+        if len(settled) == before:  # it was there, and stands where it stood
+            settled.move_to_end(key)
         elif before >= LOOKUPS_OPEN:
-            del settled[next(iter(settled))]
+            settled.popitem(last=False)
 
     def _multicast(self, message: DnsMessage, time: int) -> bool:
         kinds = {(answer.name, kind) for answer in message.answers for kind in (answer.type, "ANY", "*")}
@@ -174,10 +173,10 @@ class Lookups:
         return True in settled
 
     def _evict(self) -> None:
-        key, waiting = next(iter(self._open.items()))
+        waiting = next(iter(self._open.values()))
         self._ready.append(self._record(waiting.pop(0), NO_REPLY))
         if not waiting:
-            del self._open[key]
+            self._open.popitem(last=False)
         self._waiting -= 1
         self.anomalies["lookups_evicted"] += 1
 
@@ -190,11 +189,13 @@ class Lookups:
     def _label(self, name: str, time: int) -> Label:
         """Return the label of a name on the day of a time."""
         day = time // DAY_NS
-        if day != self._day or len(self._labels) >= LABELS:
+        if day != self._day:
             self._labels.clear()
             self._day = day
         label = self._labels.get(name)
         if label is None:
+            if len(self._labels) >= LABELS:
+                self._labels.clear()
             label = self._labels[name] = self._attributor.lookup(name, day_of(time))
         return label
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from netwatch.attribution.decide import Sighting
 from netwatch.model.limits import DNS_GRACE_NS, DNS_MEMORY, DNS_NAMES
-from netwatch.model.reading import Address, DnsAnswer, DnsMessage
+from netwatch.model.reading import Address, DnsAnswer, DnsMessage, DnsQuestion
 
 SECOND: Final = 10**9
 DEVICES_SEEN: Final = 64  # other devices looked at for one address
@@ -44,9 +44,11 @@ class Pair:
     latest: time of the latest answer of all, from which on every row counts as it stands.
     """
 
-    __slots__ = ("known", "latest", "ordered")
+    __slots__ = ("address", "device", "known", "latest", "ordered")
 
-    def __init__(self) -> None:
+    def __init__(self, address: Address, device: str) -> None:
+        self.address = address
+        self.device = device
         self.known: dict[str, Known] = {}
         self.latest = 0
         self.ordered: Sequence[Known] = ()
@@ -58,11 +60,39 @@ class Pair:
         """
         rows = self.ordered
         if not rows:
-            rows = self.ordered = sorted(self.known.values(), key=_newest_first)
+            rows = list(self.known.values())
+            if len(rows) > 1:
+                rows.sort(key=_newest_first)
+            self.ordered = rows
         if self.latest <= now:
             return rows
         past = [row for row in rows if row.since <= now]
         return [row if row.time <= now else row._replace(time=row.since, packet=row.first) for row in past]
+
+
+class Host:
+    """What all devices were told of one address.
+
+    pairs: by device, the one told first first.   names: each name of theirs, with the number of pairs that have it.
+    """
+
+    __slots__ = ("names", "pairs")
+
+    def __init__(self) -> None:
+        self.pairs: dict[str, Pair] = {}
+        self.names: dict[str, int] = {}
+
+    def add(self, name: str) -> None:
+        """Count a name that one more pair has."""
+        self.names[name] = self.names.get(name, 0) + 1
+
+    def drop(self, name: str) -> None:
+        """Count a name that one pair less has."""
+        left = self.names[name] - 1
+        if left:
+            self.names[name] = left
+        else:
+            del self.names[name]
 
 
 class DnsMemory:
@@ -74,12 +104,12 @@ class DnsMemory:
 
     def __init__(self) -> None:
         self.anomalies: Counter[str] = Counter()
-        self._pairs: OrderedDict[tuple[Address, str], Pair] = OrderedDict()
-        self._devices: dict[Address, dict[str, Pair]] = {}
+        self._pairs: OrderedDict[Pair, None] = OrderedDict()  # the one told longest ago first
+        self._hosts: dict[Address, Host] = {}
         self._ech: OrderedDict[str, tuple[int, int]] = OrderedDict()  # name -> (answered, until)
 
     def __contains__(self, address: Address) -> bool:
-        return address in self._devices
+        return address in self._hosts
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -91,18 +121,19 @@ class DnsMemory:
         below `.local` alone. asked: the question was seen on its way; an answer that nobody was seen to ask for is
         kept as doubtful as another device's.
         """
-        if not message.response or message.rcode != "NOERROR" or not message.answers:
+        _, response, rcode, questions, answers = message
+        if not response or rcode != "NOERROR" or not answers:
             return
-        chains = _chains(message)
+        chains = _chains(questions, answers)
         refused = 0
-        for answer in message.answers:
-            chain = chains.get(answer.name)
-            if answer.address is None:
-                if chain is not None and answer.ech and answer.type in BINDINGS:
-                    self._bind(chain[0], answer.ttl, now)
+        for name, kind, _, ttl, address, ech in answers:
+            chain = chains.get(name)
+            if address is None:
+                if chain is not None and ech and kind in BINDINGS:
+                    self._bind(chain[0], ttl, now)
             elif chain is not None:
-                names, ttl = chain
-                self._keep(device, answer.address, names, min(answer.ttl, ttl), now, packet, asked=asked)
+                names, shortest = chain
+                self._keep(device, address, names, ttl if ttl < shortest else shortest, now, packet, asked)
             else:
                 refused += 1
         if refused and _closed(message):
@@ -114,32 +145,43 @@ class DnsMemory:
         dns_answer: this device was told, within TTL + DNS_GRACE_NS; dns_answer_other: another device, unasked, expired.
         Of another device's answer to a name that is listed already, the chain is left out.
         """
-        devices = self._devices.get(address)
-        if devices is None:
+        host = self._hosts.get(address)
+        if host is None:
             return ()
         out: dict[str, Sighting] = {}
-        own = devices.get(device)
+        own = host.pairs.get(device)
         if own is not None:
-            for row in own.rows(now):
-                kind = "dns_answer" if row.asked and now <= row.until else "dns_answer_other"
-                out[row.name] = Sighting(kind, row.name, row.time, row.packet)
-        for pair in islice(reversed(devices.values()), DEVICES_SEEN):
-            if len(out) >= DNS_NAMES:
-                break
-            if pair is own:
+            for name, _, _, time, told, until, asked, _ in own.rows(now):
+                kind = "dns_answer" if asked and now <= until else "dns_answer_other"
+                out[name] = Sighting(kind, name, time, told)
+        wanted = len(host.names)
+        if wanted > DNS_NAMES:
+            wanted = DNS_NAMES
+        if len(out) < wanted:
+            self._add_hints(out, host, own, wanted, now)
+        return tuple(out.values())
+
+    def _add_hints(self, out: dict[str, Sighting], host: Host, own: Pair | None, wanted: int, now: int) -> None:
+        """Add what other devices were told of an address, until there are as many names as wanted."""
+        for pair in islice(reversed(host.pairs.values()), DEVICES_SEEN):
+            if pair is own or pair.known.keys() <= out.keys():
                 continue
-            told = -1  # packet of an answer to a name that is listed already: its chain says nothing new
-            for row in pair.rows(now):
-                if row.name in out:
-                    if row.place == 0:
-                        told = row.packet
-                elif row.packet != told:
-                    out[row.name] = Sighting("dns_answer_other", row.name, row.time, row.packet)
-        return tuple(islice(out.values(), DNS_NAMES))
+            listed = -1  # packet of an answer to a name that is listed already: its chain says nothing new
+            for name, _, _, time, packet, _, _, place in pair.rows(now):
+                if name in out:
+                    if place == 0:
+                        listed = packet
+                elif packet != listed:
+                    out[name] = Sighting("dns_answer_other", name, time, packet)
+                    if len(out) >= wanted:
+                        return
 
     def ech(self, address: Address, now: int) -> bool:
         """Tell whether an HTTPS or SVCB record with `ech=` was answered before `now` for a name at this address."""
-        for pair in islice(reversed(self._devices.get(address, {}).values()), DEVICES_SEEN):
+        host = self._hosts.get(address)
+        if host is None or not self._ech:
+            return False
+        for pair in islice(reversed(host.pairs.values()), DEVICES_SEEN):
             for name in pair.known:
                 answered, until = self._ech.get(name, (now + 1, 0))
                 if answered <= now <= until:
@@ -155,41 +197,50 @@ class DnsMemory:
             self.anomalies["dns_ech_evicted"] += 1
 
     def _keep(
-        self, device: str, address: Address, chain: Sequence[str], ttl: int, now: int, packet: int, *, asked: bool
+        self, device: str, address: Address, chain: Sequence[str], ttl: int, now: int, packet: int, asked: bool
     ) -> None:
-        pair = self._pair(device, address)
+        host, pair = self._pair(device, address)
         pair.ordered = ()
-        pair.latest = max(pair.latest, now)
+        if now > pair.latest:
+            pair.latest = now
         known = pair.known
         until = _until(ttl, now)
         for place, name in enumerate(chain[:DNS_NAMES]):
             before = known.pop(name, None)
+            if before is None:
+                host.add(name)
             if before is None or before.asked != asked or now > before.until:
                 known[name] = Known(name, now, packet, now, packet, until, asked, place)
             else:
                 known[name] = Known(name, before.since, before.first, now, packet, until, asked, place)
         while len(known) > DNS_NAMES:
-            del known[next(iter(known))]
+            oldest = next(iter(known))
+            del known[oldest]
+            host.drop(oldest)
             self.anomalies["dns_names_evicted"] += 1
 
-    def _pair(self, device: str, address: Address) -> Pair:
-        """Return the pair, which is the newest now."""
-        key = (address, device)
-        pair = self._pairs.get(key)
-        if pair is not None:
-            self._pairs.move_to_end(key)
-            return pair
+    def _pair(self, device: str, address: Address) -> tuple[Host, Pair]:
+        """Return the pair, which is the newest now, and its host."""
+        host = self._hosts.get(address)
+        pair = None if host is None else host.pairs.get(device)
+        if host is not None and pair is not None:
+            self._pairs.move_to_end(pair)
+            return host, pair
         if len(self._pairs) >= DNS_MEMORY:
             self._evict()
-        pair = self._pairs[key] = self._devices.setdefault(address, {})[device] = Pair()
-        return pair
+        host = self._hosts.setdefault(address, Host())
+        pair = host.pairs[device] = Pair(address, device)
+        self._pairs[pair] = None
+        return host, pair
 
     def _evict(self) -> None:
-        (address, device), _ = self._pairs.popitem(last=False)
-        devices = self._devices[address]
-        del devices[device]
-        if not devices:
-            del self._devices[address]
+        pair, _ = self._pairs.popitem(last=False)
+        host = self._hosts[pair.address]
+        del host.pairs[pair.device]
+        for name in pair.known:
+            host.drop(name)
+        if not host.pairs:
+            del self._hosts[pair.address]
         self.anomalies["dns_memory_evicted"] += 1
 
 
@@ -206,24 +257,23 @@ def _newest_first(row: Known) -> tuple[int, int, int]:
     return (-row.time, -row.packet, row.place)
 
 
-def _chains(message: DnsMessage) -> dict[str, Chain]:
+def _chains(questions: Sequence[DnsQuestion], answers: Sequence[DnsAnswer]) -> dict[str, Chain]:
     """Return the chain of names to each name that a question leads to, with the shortest TTL of its steps."""
-    if not message.questions:
-        local = [answer.name for answer in message.answers if answer.name.endswith(".local")]
+    if not questions:
+        local = [answer.name for answer in answers if answer.name.endswith(".local")]
         return {name: ([name], TTL_MAX) for name in local}
-    aliases: dict[str, DnsAnswer] = {}
-    for answer in message.answers:
-        if answer.type in ALIASES:
-            aliases.setdefault(answer.name, answer)
+    aliases: dict[str, tuple[str, int]] = {}
+    for name, kind, data, ttl, _, _ in answers:
+        if kind in ALIASES:
+            aliases.setdefault(name, (data, ttl))
     chains: dict[str, Chain] = {}
-    for question in message.questions:
-        name = question.name
-        chain, ttl = [name], TTL_MAX
-        while name not in chains:
-            chains[name] = (chain, ttl)
-            step = aliases.get(name)
+    for name, _ in questions:
+        chain, shortest = [name], TTL_MAX
+        while chain[-1] not in chains:
+            chains[chain[-1]] = (chain, shortest)
+            step = aliases.get(chain[-1])
             if step is None:
                 break
-            name = step.data
-            chain, ttl = [*chain, name], min(ttl, step.ttl)
+            chain = [*chain, step[0]]
+            shortest = min(step[1], shortest)
     return chains

@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -23,7 +23,9 @@ from netwatch.places.local import LocalNetworks
 
 SYN = 2
 BLOOM_BITS = 20
+BLOOM_SHIFT = np.uint64(64 - BLOOM_BITS)
 BLOOM_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+LOW = (1 << 64) - 1
 DNS_TRANSPORTS = {5353: "mdns", 5355: "llmnr"}
 
 
@@ -54,13 +56,9 @@ class Talked:
         self.undecryptable = (before.undecryptable or self.undecryptable) and self.hello is None
 
 
-class Learnt(NamedTuple):
-    """A DNS answer on its way to the memory; at: its packet in the block; asked: the question was seen."""
-
-    at: int
-    device: str
-    message: DnsMessage
-    asked: bool
+Learnt: TypeAlias = tuple[int, str, DnsMessage, int, int, bool]
+"""A DNS answer on its way to the memory: its packet in the block, device, message, time, number of the packet, and
+whether the question was seen."""
 
 
 class Inspection:
@@ -162,17 +160,20 @@ class Inspection:
             self.hosts_evicted += self._devices.learn(reading.device, row.src_mac, sender)
 
     def _message(self, row: "Payload", message: DnsMessage, learnt: list[Learnt]) -> None:
-        source = address(row.family, row.src_hi, row.src_lo)
-        target = address(row.family, row.dst_hi, row.dst_lo)
-        transport = DNS_TRANSPORTS.get(row.src_port) or DNS_TRANSPORTS.get(row.dst_port)
-        transport = transport or ("tcp" if row.tcp else "udp")
+        if row.family == 4:
+            source, target = row.src_lo, row.dst_lo
+        else:
+            source, target = address(6, row.src_hi, row.src_lo), address(6, row.dst_hi, row.dst_lo)
+        src_port, dst_port, time, number = row.src_port, row.dst_port, row.time, row.number
+        transport = DNS_TRANSPORTS.get(src_port) or DNS_TRANSPORTS.get(dst_port) or ("tcp" if row.tcp else "udp")
         if not message.response:
             device = unnamed(row.src_mac, source)
-            self._lookups.query(device, source, row.src_port, target, transport, message, row.time, row.number)
+            self._lookups.query(device, source, src_port, target, transport, message, time, number)
             return
         device = unnamed(row.dst_mac, target)
-        asked = self._lookups.answer(device, target, row.dst_port, source, transport, message, row.time, row.number)
-        learnt.append(Learnt(row.at, device.device_id, message, asked))
+        asked = self._lookups.answer(device, target, dst_port, source, transport, message, time, number)
+        if message.answers:
+            learnt.append((row.at, device.device_id, message, time, number, asked))
 
     def _carry(self, before: int, after: int) -> None:
         told = self.talked.get(before)
@@ -181,34 +182,35 @@ class Inspection:
 
     def _remember(self, block: "_Block", learnt: list[Learnt]) -> None:
         """Bring answers and the beginnings of flows together in packet order."""
-        for one in learnt:
-            for answer in one.message.answers:
-                if answer.address is not None:
-                    self._answered[_bloom(answer.address)] = True
+        self._mark(learnt)
         told = iter(learnt)
         following = next(told, None)
         for start in self._starts(block):
-            while following is not None and following.at < start.at:
-                self._learn(block, following)
+            while following is not None and following[0] < start.at:
+                self._learn(following)
                 following = next(told, None)
             self._recall(start)
         while following is not None:
-            self._learn(block, following)
+            self._learn(following)
             following = next(told, None)
 
-    def _learn(self, block: "_Block", answer: Learnt) -> None:
-        now, number = int(block.time[answer.at]), int(block.number[answer.at])
-        self._memory.learn(answer.device, answer.message, now, number, answer.asked)
+    def _mark(self, learnt: list[Learnt]) -> None:
+        """Note that the memory may know the addresses of these answers."""
+        low = [answer.address & LOW for one in learnt for answer in one[2].answers if answer.address is not None]
+        if low:
+            self._answered[np.array(low, np.uint64) * BLOOM_FACTOR >> BLOOM_SHIFT] = True
+
+    def _learn(self, answer: Learnt) -> None:
+        _, device, message, now, number, asked = answer
+        self._memory.learn(device, message, now, number, asked)
 
     def _starts(self, block: "_Block") -> "list[Start]":
         """Return the flows that begin here and whose ends the memory may know, in packet order."""
         added, p = block.added, block.packets
         new = np.flatnonzero(added.fresh & (added.carries < 0))
         at = added.order[added.start[new]]
-        shift = np.uint64(64 - BLOOM_BITS)
-        may = (
-            self._answered[p.src_lo[at] * BLOOM_FACTOR >> shift] | self._answered[p.dst_lo[at] * BLOOM_FACTOR >> shift]
-        )
+        src_mark, dst_mark = p.src_lo[at] * BLOOM_FACTOR >> BLOOM_SHIFT, p.dst_lo[at] * BLOOM_FACTOR >> BLOOM_SHIFT
+        may = self._answered[src_mark] | self._answered[dst_mark]
         if not may.any():
             return []
         at, new = at[may], new[may]
@@ -219,16 +221,18 @@ class Inspection:
         far = [np.where(inward, s, d) for s, d in zip(src, dst, strict=True)]
         mac = np.where(inward, p.dst_mac[at], p.src_mac[at])
         columns = (at, added.token[new], family, *near, *far, mac, block.time[at])
-        return sorted(map(Start._make, zip(*(column.tolist() for column in columns), strict=True)))
+        order = np.argsort(at)  # no two flows begin with one packet
+        return list(map(Start._make, zip(*(column[order].tolist() for column in columns), strict=True)))
 
     def _recall(self, start: "Start") -> None:
-        near = address(start.family, start.near_hi, start.near_lo)
-        far = address(start.family, start.far_hi, start.far_lo)
-        names = self._memory.names(device_id(start.mac, near), far, start.time)
+        _, token, family, near_hi, near, far_hi, far, mac, time = start
+        if family != 4:
+            near, far = address(family, near_hi, near), address(family, far_hi, far)
+        names = self._memory.names(device_id(mac, near), far, time)
         if names:
-            told = self.talked.get(start.token)
+            told = self.talked.get(token)
             if told is None:
-                told = self.talked[start.token] = Talked()
+                told = self.talked[token] = Talked()
             told.answers = names
 
 
@@ -359,7 +363,3 @@ def _first_bytes(data: U8, at: I64, length: I64) -> U64:
     short = missing > 0
     head[short] = head[short] >> missing[short] << missing[short]
     return head
-
-
-def _bloom(where: int) -> int:
-    return (where & 0xFFFF_FFFF_FFFF_FFFF) * int(BLOOM_FACTOR) % (1 << 64) >> (64 - BLOOM_BITS)

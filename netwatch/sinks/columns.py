@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwatch.model.address import V6, address_text
-from netwatch.model.arrays import I32, I64, U8, U64
-from netwatch.model.records import BLIND, END_REASONS, FlowBatch, Lookup
+from netwatch.model.arrays import I32, U8, U64
+from netwatch.model.distinct import distinct
+from netwatch.model.records import BLIND, END_REASONS, FlowBatch, Label, Lookup
 from netwatch.sinks.community import community_ids
 from netwatch.sinks.encode import answer_texts, evidence_texts, time_texts
 
@@ -29,13 +30,19 @@ class Coded(NamedTuple):
     rows: Sequence[tuple[Value, ...]]
 
 
-class Plain(NamedTuple):
-    """Whole numbers, or (`text`) strings that no format has to escape: times, addresses, identifiers."""
+class Number(NamedTuple):
+    """Whole numbers; None only where `nulls` is true."""
 
     field: str
-    values: Sequence[str | int | None]
-    text: bool = False
+    values: Sequence[int | None]
     nulls: bool = False
+
+
+class Plain(NamedTuple):
+    """Strings that no format has to escape: times, addresses, identifiers."""
+
+    field: str
+    values: Sequence[str]
 
 
 class Free(NamedTuple):
@@ -52,7 +59,7 @@ class Listed(NamedTuple):
     values: Sequence[str]
 
 
-Column: TypeAlias = Coded | Plain | Free | Listed
+Column: TypeAlias = Coded | Number | Plain | Free | Listed
 
 
 def flow_columns(batch: FlowBatch) -> list[Column]:
@@ -62,26 +69,25 @@ def flow_columns(batch: FlowBatch) -> list[Column]:
     get, none = batch.evidence.get, ()
     evidence = evidence_texts([get(row, none) for row in range(len(batch))]) if batch.evidence else ["[]"] * len(batch)
     return [
-        Plain("flow_id", [flow_ids[at : at + 16] for at in range(0, len(flow_ids), 16)], text=True),
-        Plain("community_id", community_ids(batch), text=True),
-        Plain("start", time_texts(batch.start), text=True),
-        Plain("end", time_texts(batch.end), text=True),
+        Plain("flow_id", [flow_ids[at : at + 16] for at in range(0, len(flow_ids), 16)]),
+        Plain("community_id", community_ids(batch)),
+        Plain("start", time_texts(batch.start)),
+        Plain("end", time_texts(batch.end)),
         Coded(("device_id", "device_name", "device_vendor"), batch.device, batch.devices),
-        Plain("client_ip", _addresses(batch.family, batch.client_hi, batch.client_lo), text=True),
+        Plain("client_ip", _addresses(batch.family, batch.client_hi, batch.client_lo)),
         _port("client_port", batch.client_port),
-        Plain("server_ip", _addresses(batch.family, batch.server_hi, batch.server_lo), text=True),
+        Plain("server_ip", _addresses(batch.family, batch.server_hi, batch.server_lo)),
         _port("server_port", batch.server_port),
         _paths(batch),
         *(
-            Plain(name, getattr(batch, name).tolist())
+            Number(name, getattr(batch, name).tolist())
             for name in ("packets_out", "packets_in", "bytes_out", "bytes_in", "wire_bytes_out", "wire_bytes_in")
         ),
         _endings(batch),
         Coded(("protocol",), batch.talk, Part(talks, 0, 1)),
         Coded(("name", "name_source"), batch.label, Part(labels, 0, 2)),
         Coded(("alpn", "tls_version", "ja4", "ech"), batch.talk, Part(talks, 1, 5)),
-        Coded(("app_id", "app", "app_kind", "role"), batch.label, Part(labels, 2, 6)),
-        Coded(("owner_id", "owner", "control_country", "domicile", "confidence"), batch.label, Part(labels, 6, 11)),
+        Coded(Label._fields[2:11], batch.label, Part(labels, 2, 11)),
         Listed("evidence", evidence),
         Coded(("conflict",), batch.label, Part(labels, 11, 12)),
         Coded(("blind",), batch.blind, [(reason,) for reason in BLIND]),
@@ -92,21 +98,16 @@ def flow_columns(batch: FlowBatch) -> list[Column]:
 
 def lookup_columns(lookups: Sequence[Lookup]) -> list[Column]:
     """Return the columns of LOOKUP_FIELDS."""
+    of = dict(zip(Lookup._fields, zip(*lookups, strict=True), strict=True))
     return [
-        Plain("time", time_texts(np.array([lookup.time for lookup in lookups], np.int64)), text=True),
-        Free("device_id", [lookup.device.device_id for lookup in lookups]),
-        Plain("client_ip", [address_text(lookup.client) for lookup in lookups], text=True),
-        Plain("resolver_ip", [address_text(lookup.resolver) for lookup in lookups], text=True),
-        *(
-            Free(name, [getattr(lookup, name) for lookup in lookups])
-            for name in ("transport", "query", "type", "rcode")
-        ),
-        Listed("answers", answer_texts([lookup.answers for lookup in lookups])),
-        Coded(("blocked",), np.array([lookup.blocked for lookup in lookups], np.uint8), [(False,), (True,)]),
-        *(
-            Free(name, [getattr(lookup, name) for lookup in lookups])
-            for name in ("app_id", "owner_id", "control_country", "confidence")
-        ),
+        Plain("time", time_texts(np.array(of["time"], np.int64))),
+        Free("device_id", [device.device_id for device in of["device"]]),
+        Plain("client_ip", list(map(address_text, of["client"]))),
+        Plain("resolver_ip", list(map(address_text, of["resolver"]))),
+        *(Free(name, of[name]) for name in _QUESTION),
+        Listed("answers", answer_texts(of["answers"])),
+        Coded(("blocked",), np.array(of["blocked"], np.uint8), [(False,), (True,)]),
+        *(Free(name, of[name]) for name in ("app_id", "owner_id", "control_country", "confidence")),
     ]
 
 
@@ -122,7 +123,7 @@ def dicts(columns: Sequence[Column]) -> list[dict[str, object]]:
             case Listed(name, texts):
                 fields.append(name)
                 parts.append([(json.loads(text),) for text in texts])
-            case Plain(name, values) | Free(name, values):
+            case Number(name, values) | Plain(name, values) | Free(name, values):
                 fields.append(name)
                 parts.append([(value,) for value in values])
     return [
@@ -150,19 +151,19 @@ def _addresses(family: U8, hi: U64, lo: U64) -> list[str]:
     return list(map(address_text, values))
 
 
-def _port(name: str, ports: I32) -> Plain:
+def _port(name: str, ports: I32) -> Number:
     values: list[int | None] = ports.tolist()
     missing = np.flatnonzero(ports < 0).tolist()
     for row in missing:
         values[row] = None
-    return Plain(name, values, nulls=bool(missing))
+    return Number(name, values, bool(missing))
 
 
 def _paths(batch: FlowBatch) -> Coded:
     """Join four fields of few values: transport, vlan, tunnel, interface."""
     key = batch.transport.astype(np.int64) << 13 | batch.vlan + 1
     key = (key * len(batch.tunnels) + batch.tunnel) * len(batch.interfaces) + batch.interface
-    first, codes = _distinct(key)
+    first, codes = distinct(key.view(np.uint64))
     rows: list[tuple[Value, ...]] = [
         (
             TRANSPORTS.get(transport, str(transport)),
@@ -184,7 +185,8 @@ def _paths(batch: FlowBatch) -> Coded:
 def _endings(batch: FlowBatch) -> Coded:
     """Join three fields of few values: the flags of both ways and the end reason."""
     out, back = batch.tcp_flags_out, batch.tcp_flags_in
-    first, codes = _distinct(((out + 1).astype(np.int64) << 9 | back + 1) << 3 | batch.end_reason)
+    key = ((out + 1).astype(np.int64) << 9 | back + 1) << 3 | batch.end_reason
+    first, codes = distinct(key.view(np.uint64))
     rows: list[tuple[Value, ...]] = [
         (None if sent < 0 else sent, None if got < 0 else got, END_REASONS[reason])
         for sent, got, reason in zip(
@@ -192,9 +194,3 @@ def _endings(batch: FlowBatch) -> Coded:
         )
     ]
     return Coded(("tcp_flags_out", "tcp_flags_in", "end_reason"), codes, rows)
-
-
-def _distinct(keys: I64) -> tuple[I64, I64]:
-    """Return the first row of each distinct key, and each row's index into those."""
-    _, first, codes = np.unique(keys, return_index=True, return_inverse=True)
-    return first, codes

@@ -7,7 +7,7 @@ from netwatch.model.records import FLOW_FIELDS, LOOKUP_FIELDS, FlowBatch, Lookup
 from netwatch.model.text import escaped
 from netwatch.sinks.base import RowFormat, Sink
 from netwatch.sinks.columns import Value, flow_columns, lookup_columns
-from netwatch.sinks.lines import Style, lines
+from netwatch.sinks.lines import CellTexts, Style, lines
 from netwatch.sinks.recording import Recording
 
 # E6: a formula's first characters, ASCII, full-width and small forms; the apostrophe itself, so that a reader who
@@ -40,8 +40,8 @@ def _cells(_fields: tuple[str, ...], row: tuple[Value, ...]) -> str:
     return ",".join(map(cell, row))
 
 
-def _slot(_field: str, _text: bool) -> str:
-    return "%s"
+def _slot(_field: str, _text: bool) -> tuple[str, str]:
+    return "", ""
 
 
 def _free(values: Sequence[str | None]) -> Sequence[str]:
@@ -52,17 +52,17 @@ def _listed(values: Sequence[str]) -> Sequence[str]:
     return ["[]" if value == "[]" else _quoted(value) for value in values]
 
 
-_STYLE = Style(head="", tail="\r\n", null="", cells=_cells, slot=_slot, free=_free, listed=_listed)
+_STYLE = Style(head="", tail="\r\n", null="", cells=CellTexts(_cells), slot=_slot, free=_free, listed=_listed)
 
 
 def flow_lines(batch: FlowBatch) -> bytes:
     """Return one line for each flow, UTF-8."""
-    return lines(flow_columns(batch), _STYLE).encode("utf-8", "backslashreplace") if len(batch) else b""
+    return lines(flow_columns(batch), len(batch), _STYLE).encode("utf-8", "backslashreplace") if len(batch) else b""
 
 
 def lookup_lines(lookups: Sequence[Lookup]) -> bytes:
     """Return one line for each lookup, UTF-8."""
-    return lines(lookup_columns(lookups), _STYLE).encode("utf-8", "backslashreplace") if lookups else b""
+    return lines(lookup_columns(lookups), len(lookups), _STYLE).encode("utf-8", "backslashreplace") if lookups else b""
 
 
 CSV = RowFormat(

@@ -7,7 +7,7 @@ from netwatch.model.records import FlowBatch, Lookup
 from netwatch.sinks.base import RowFormat, Sink
 from netwatch.sinks.columns import Value, flow_columns, lookup_columns
 from netwatch.sinks.encode import Words, json_value
-from netwatch.sinks.lines import Style, lines
+from netwatch.sinks.lines import CellTexts, Style, lines
 from netwatch.sinks.recording import Recording
 
 
@@ -15,8 +15,8 @@ def _cells(fields: tuple[str, ...], row: tuple[Value, ...]) -> str:
     return ",".join(f'"{field}":{json_value(value)}' for field, value in zip(fields, row, strict=True))
 
 
-def _slot(field: str, text: bool) -> str:
-    return f'"{field}":"%s"' if text else f'"{field}":%s'
+def _slot(field: str, text: bool) -> tuple[str, str]:
+    return (f'"{field}":"', '"') if text else (f'"{field}":', "")
 
 
 def _free(values: Sequence[str | None]) -> Sequence[str]:
@@ -28,17 +28,17 @@ def _listed(values: Sequence[str]) -> Sequence[str]:
     return values
 
 
-_STYLE = Style(head="{", tail="}\n", null="null", cells=_cells, slot=_slot, free=_free, listed=_listed)
+_STYLE = Style(head="{", tail="}\n", null="null", cells=CellTexts(_cells), slot=_slot, free=_free, listed=_listed)
 
 
 def flow_lines(batch: FlowBatch) -> bytes:
     """Return one line for each flow."""
-    return lines(flow_columns(batch), _STYLE).encode("ascii") if len(batch) else b""
+    return lines(flow_columns(batch), len(batch), _STYLE).encode("ascii") if len(batch) else b""
 
 
 def lookup_lines(lookups: Sequence[Lookup]) -> bytes:
     """Return one line for each lookup."""
-    return lines(lookup_columns(lookups), _STYLE).encode("ascii") if lookups else b""
+    return lines(lookup_columns(lookups), len(lookups), _STYLE).encode("ascii") if lookups else b""
 
 
 JSONL = RowFormat(

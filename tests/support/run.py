@@ -5,7 +5,6 @@ import io
 import json
 import os
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +58,19 @@ def replay(capture: Path, folder: Path, *options: str, json_summary: bool = True
     return Run(int(code), out.buffer.getvalue(), err.getvalue(), _written(folder))  # type: ignore[attr-defined]
 
 
+# A process begins with the peak memory of the one that started it, which may be a large test run: a small one between
+# them does the measuring.
+MEASURE = """
+import os, sys, time
+begin = time.monotonic()
+child = os.posix_spawn(sys.executable, [sys.executable, *sys.argv[2:]], os.environ)
+_, status, usage = os.wait4(child, 0)
+with open(sys.argv[1], "w") as out:
+    out.write(f"{usage.ru_maxrss} {time.monotonic() - begin}")
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def replay_process(capture: Path, folder: Path, *options: str) -> Run:
     """Run `netwatch replay --json` as a process of its own; its memory and time are measured."""
     words = ["-m", "netwatch", "replay", str(capture), "--json", "-w", str(folder / "out.jsonl"), *options]
@@ -67,14 +79,15 @@ def replay_process(capture: Path, folder: Path, *options: str) -> Run:
         (os.POSIX_SPAWN_OPEN, number, str(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for number, path in enumerate(streams, 1)
     ]
-    begin = time.monotonic()
-    child = os.posix_spawn(sys.executable, [sys.executable, *words], os.environ, file_actions=actions)
-    _, status, usage = os.wait4(child, 0)
-    seconds = time.monotonic() - begin
+    usage = folder.parent / f"{folder.name}.usage"
+    command = [sys.executable, "-c", MEASURE, str(usage), *words]
+    child = os.posix_spawn(sys.executable, command, os.environ, file_actions=actions)
+    _, status = os.waitpid(child, 0)
     out, err = (path.read_bytes() for path in streams)
-    rss = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak, seconds = usage.read_text("ascii").split()
+    rss = int(peak) * (1 if sys.platform == "darwin" else 1024)
     code = os.waitstatus_to_exitcode(status)
-    return Run(code, out, err.decode("utf-8", "replace"), _written(folder), rss, seconds)
+    return Run(code, out, err.decode("utf-8", "replace"), _written(folder), rss, float(seconds))
 
 
 def _written(folder: Path) -> dict[str, bytes]:
