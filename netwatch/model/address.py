@@ -26,7 +26,7 @@ def halves(value: Address) -> tuple[int, int, int]:
     return 6, value >> 64 & 0xFFFF_FFFF_FFFF_FFFF, value & 0xFFFF_FFFF_FFFF_FFFF
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)  # a flood of addresses costs 2 MB here
 def address_text(value: Address) -> str:
     """Write an address as RFC 5952 does: `192.0.2.1`, `2001:db8::1`, `::ffff:192.0.2.1`."""
     if value < V6:
