@@ -75,14 +75,13 @@ class FileStream(ByteStream):
     """A regular file, a pipe or a device, unbuffered."""
 
     def __init__(self, path: str) -> None:
+        if os.path.isdir(path):  # noqa: PTH112
+            raise SourceError(f"{path}: is a folder; name the captures in it")
         try:
             self._file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 closed by close()
         except (OSError, ValueError) as error:
             raise SourceError(f"{path}: {_reason(error)}; check the name and that you may read it") from error
         about = os.fstat(self._file.fileno())
-        if stat.S_ISDIR(about.st_mode):
-            self._file.close()
-            raise SourceError(f"{path}: is a folder; name the captures in it")
         regular = stat.S_ISREG(about.st_mode)
         super().__init__(os.path.basename(path), about.st_size if regular else None, live=not regular)  # noqa: PTH119
         self._poll = None if regular else _poller(self._file.fileno())
