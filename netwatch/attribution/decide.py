@@ -31,34 +31,34 @@ class Sighting(NamedTuple):
 class FlowFacts(NamedTuple):
     """Everything that a judgement rests on.
 
-    protocol:      the word of the flow record, None: not known.   transport: IP protocol number.
     server_local:  the server is in a local network: no network claim is looked for.
     asn:           number of the autonomous system of the server, None: not known.
+    start, packet: time and number of the first packet.
+    protocol:      the word of the flow record, None: not known.   transport: IP protocol number.
     ech_offered:   extension 0xfe0d was in the hello.
     ech_answer:    an HTTPS record with `ech=` was answered for a name at the server's address (DnsMemory.ech).
     handshake:     TCP: a SYN was seen; others: True.   hello: a ClientHello was read.
     cut:           the snapshot length took payload away before a name was found.
     undecryptable: a QUIC Initial that could not be opened.   payload: any payload was seen.
-    start, packet: time and number of the first packet.   day: of the capture, `2025-11-24` (days.day_of).
+    day:           of the capture, `2025-11-24` (days.day_of).
     """
 
     sightings: tuple[Sighting, ...]
-    protocol: str | None
-    transport: int
     server: Address
     server_port: int
     server_local: bool
     asn: int | None
+    start: int
+    packet: int
+    protocol: str | None
+    transport: int
     ech_offered: bool
     ech_answer: bool
     handshake: bool
     hello: bool
     cut: bool
     undecryptable: bool
-    packets: int
     payload: bool
-    start: int
-    packet: int
     day: str
 
 
@@ -141,8 +141,7 @@ class Attributor:
     ) -> Verdict:
         port = facts.server_port if facts.server_port in {HTTPS_PORT, DOT_PORT} else 0
         rule = None if network is None else network.rule
-        # facts[1:3]: protocol, transport; facts[7:13]: ech_offered to undecryptable
-        key = (deciding, chains, rule, facts[1:3], port, facts[7:13], facts.payload, facts.day)
+        key = (deciding, chains, rule, port, facts[7:])  # from protocol on
         verdict = self._verdicts.get(key)
         if verdict is None:
             if len(self._verdicts) >= LABEL_CACHE:
@@ -344,9 +343,10 @@ def _evidence(
 
     seen, sightings: of equal length, best kind first.
     """
+    new = tuple.__new__  # as Evidence() does, without a call of Python code for each piece
     pieces = [
-        Evidence(one.kind, one.name, sighting.time, sighting.packet, one.rule)
-        for one, sighting in zip(seen, sightings, strict=True)
+        new(Evidence, (kind, one.name, time, packet, one.rule))
+        for one, (kind, _, time, packet) in zip(seen, sightings, strict=True)
     ]
     if first:
         pieces.insert(0, pieces.pop(first))

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from netwatch.model.address import address, address_text
 from netwatch.model.arrays import I32, U8, U64, Bool
+from netwatch.model.distinct import distinct
 from netwatch.model.limits import HOSTS
 from netwatch.model.packets import NO_MAC
 from netwatch.model.reading import Address, DeviceName
@@ -77,30 +77,3 @@ class Devices:
             for i in first.tolist()
         ]
         return code, devices
-
-
-def distinct(*words: U64) -> tuple[I32, I32]:
-    """Number equal rows of 64-bit columns: (position of the first row of each kind, the kind of each row).
-
-    A mixed word is sorted; where two unequal rows share one, all columns are sorted instead.
-    """
-    mixed = words[0].copy()
-    for i, word in enumerate(words[1:]):
-        mixed ^= (word + np.uint64(i + 1)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed *= np.uint64(0xD6E8FEB86659FD93)
-    first, code = _grouped(np.argsort(mixed, kind="stable"), (mixed,))
-    if any((word != word[first][code]).any() for word in words):
-        first, code = _grouped(np.lexsort(words), words)
-    return first, code
-
-
-def _grouped(order: NDArray[np.intp], words: Sequence[U64]) -> tuple[I32, I32]:
-    """Number the runs of equal rows in a sorted order; np.unique would do, but imports numpy.ma (10 ms)."""
-    new = np.zeros(len(order), bool)
-    new[:1] = True
-    for word in words:
-        by_order = word[order]
-        new[1:] |= by_order[1:] != by_order[:-1]
-    code = np.empty(len(order), np.int32)
-    code[order] = np.cumsum(new, dtype=np.int32) - 1
-    return order[new].astype(np.int32), code

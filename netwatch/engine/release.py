@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from netwatch.attribution.days import DAY_NS, day_of
 from netwatch.attribution.decide import Attributor, FlowFacts, Judgement
-from netwatch.engine.devices import Devices, distinct
+from netwatch.engine.devices import Devices
 from netwatch.engine.inspection import Talked
 from netwatch.flows.key import PORTS_BIT, V6_BIT
 from netwatch.flows.record import SYN_ACK_HIGH, SYN_ACK_LOW, SYN_HIGH, SYN_LOW, Rows, gather
 from netwatch.model.address import address
 from netwatch.model.arrays import I32, U8, U64, Bool
+from netwatch.model.distinct import distinct
 from netwatch.model.limits import LABEL_CACHE
 from netwatch.model.packets import ICMP, ICMP6, TCP
 from netwatch.model.reading import Hello
@@ -31,6 +32,9 @@ NAMELESS: Final = frozenset(("dns", "mdns", "llmnr", "nbns", "dhcp", "ntp", "ssd
 BLIND_CODE: Final = {reason: code for code, reason in enumerate(BLIND)}
 RELEASE_ROWS: Final = 2_048  # what an export holds as text at a time: about 8 MB
 HIGH: Final = np.uint64(0xFFFF_FFFF)
+# IP protocol -> is one of those
+CONTROL: Final = np.isin(np.arange(256), (ICMP, ICMP6, IGMP), kind="table")
+IPSEC: Final = np.isin(np.arange(256), (ESP, AH), kind="table")
 
 
 class Ends:
@@ -97,22 +101,11 @@ def flow_ids(rows: Rows) -> U64:
     return mixed
 
 
-class Coder:
-    """Numbers distinct values in the order in which they come."""
+class Coder(dict[Any, int]):
+    """Numbers distinct values in the order in which they come: coder[value], list(coder)."""
 
-    def __init__(self) -> None:
-        self.values: list[Any] = []
-        self._codes: dict[Any, int] = {}
-        self._same: dict[int, int] = {}  # by identity: caches hand out one object again and again; kept alive by values
-
-    def code(self, value: Any) -> int:
-        """Return the number of a hashable value."""
-        code = self._same.get(id(value))
-        if code is None:
-            code = self._codes.get(value)
-            if code is None:
-                code = self._codes[value] = self._same[id(value)] = len(self.values)
-                self.values.append(value)
+    def __missing__(self, value: Any) -> int:
+        code = self[value] = len(self)
         return code
 
 
@@ -165,7 +158,7 @@ class Releaser:
         server, server_code = self._servers(ends)
         places = self._places.describe(server)
         judged = self._judge(rows, ends, told, server, server_code, places, server_local)
-        in_coverage = ~(client_local & server_local) & ~np.isin(ends.protocol, (ICMP, ICMP6, IGMP)) & judged.named_kind
+        in_coverage = ~(client_local & server_local) & ~CONTROL[ends.protocol] & judged.named_kind
         tcp = ends.protocol == TCP
         flags = rows["flags"]
         return FlowBatch(
@@ -215,26 +208,26 @@ class Releaser:
         at = np.concatenate((alike[first], apart))
         columns = (
             server_code[at], ends.server_port[at], server_local[at], ends.protocol[at], spoken.code[at], shook[at],
-            rows["payload"][at], rows["packets"][at].sum(axis=1), rows["start"][at], rows["number"][at],
+            rows["payload"][at], rows["start"][at], rows["number"][at],
         )  # fmt: skip
         judged: list[Judgement] = []
         talks = Coder()
         talk: list[int] = []
         for i, row in zip(at.tolist(), zip(*(column.tolist() for column in columns), strict=True), strict=True):
-            code, port, local, transport, word, shaken, payload, packets, start, number = row
+            code, port, local, transport, word, shaken, payload, start, number = row
             one, protocol = told[i], spoken.words[word]
             hello = one.hello if one is not None else None
             ech = hello is not None and hello.ech
             facts = FlowFacts(
-                one.sightings + one.answers if one is not None else (), protocol, transport, server[code], port, local,
-                places[code].asn, ech, ech and self._ech(server[code], start), shaken or transport != TCP,
-                hello is not None, payload & 2 != 0, one is not None and one.undecryptable, packets, payload != 0,
-                start, number, day_of(start),
+                one.sightings + one.answers if one is not None else (), server[code], port, local, places[code].asn,
+                start, number, protocol, transport, ech, ech and self._ech(server[code], start),
+                shaken or transport != TCP, hello is not None, payload & 2 != 0,
+                one is not None and one.undecryptable, payload != 0, day_of(start),
             )  # fmt: skip
             judgement = self._attributor.judge(facts)
             judged.append(judgement)
-            talk.append(talks.code(_talk(protocol, hello, judgement.ech)))
-        return _spread(rows, judged, talks.values, talk, (alike, kind, apart), spoken)
+            talk.append(talks[_talk(protocol, hello, judgement.ech)])
+        return _spread(rows, judged, list(talks), talk, (alike, kind, apart), spoken)
 
 
 class _Spoken(NamedTuple):
@@ -246,10 +239,10 @@ class _Spoken(NamedTuple):
 
 def _spoken(told: Sequence[Talked | None], transport: U8) -> _Spoken:
     words = Coder()
-    none, ipsec = words.code(None), words.code("ipsec")
-    code = np.array([none if one is None else words.code(one.protocol) for one in told], np.int32)
-    code[(code == none) & np.isin(transport, (ESP, AH))] = ipsec
-    return _Spoken(words.values, code)
+    none, ipsec = words[None], words["ipsec"]
+    code = np.array([none if one is None else words[one.protocol] for one in told], np.int32)
+    code[(code == none) & IPSEC[transport]] = ipsec
+    return _Spoken(list(words), code)
 
 
 class _Judged(NamedTuple):
@@ -282,14 +275,14 @@ def _spread(
 
     evidence = {i: one.evidence for i, one in zip(apart.tolist(), judged[kinds:], strict=True) if one.evidence}
     shown = np.flatnonzero(np.array([bool(one.evidence) for one in judged[:kinds]], bool)[kind]) if kinds else kind
-    for i, k in zip(alike[shown].tolist(), kind[shown].tolist(), strict=True):
-        start, number = int(rows["start"][i]), int(rows["number"][i])
+    at = alike[shown]
+    columns = (at, kind[shown], rows["start"][at], rows["number"][at])
+    for i, k, start, number in zip(*(column.tolist() for column in columns), strict=True):
         evidence[i] = tuple(piece._replace(time=start, packet=number) for piece in judged[k].evidence)
-    nameless = [code for code, word in enumerate(spoken.words) if word in NAMELESS]
+    named = np.array([word not in NAMELESS for word in spoken.words], bool)
     return _Judged(
-        spread([labels.code(one.label) for one in judged]), labels.values, spread(talk), talks,
-        spread([BLIND_CODE[one.blind] for one in judged]).astype(np.uint8), evidence,
-        ~np.isin(spoken.code, nameless),
+        spread([labels[one.label] for one in judged]), list(labels), spread(talk), talks,
+        spread([BLIND_CODE[one.blind] for one in judged]).astype(np.uint8), evidence, named[spoken.code],
     )  # fmt: skip
 
 

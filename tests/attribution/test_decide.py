@@ -41,7 +41,6 @@ def facts(*seen: tuple[str, str] | tuple[str, str, int], **more: Any) -> FlowFac
         hello=any(one[0] == "sni" for one in seen),
         cut=False,
         undecryptable=False,
-        packets=9,
         payload=True,
         start=77,
         packet=5,

@@ -90,7 +90,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def test_captures_are_read_in_order_and_counted_apart(tmp_path: Path, out: Path, netwatch: Callable[..., Ran]) -> None:
-    one, two = put(tmp_path, "one.pcap", PHONE_CAPTURE), put(tmp_path, "two.pcap.gz", gzip.compress(LAPTOP_CAPTURE))
+    one, two = put(tmp_path, "one.pcap", PHONE_CAPTURE), put(tmp_path, "two.pcap.gz", gzip.compress(LAPTOP_CAPTURE, mtime=0))
     ran = netwatch(one, "-r", two, "-w", str(out / "x.jsonl"), "--json")
     assert (ran.code, ran.err) == (0, "")
     assert [(row["name"], row["packets"], row["complete"]) for row in ran.summary["captures"]] == [
@@ -257,8 +257,8 @@ def damaged(at: int = 3) -> bytes:
         ("short.pcap", b"\xd4\xc3"),
         ("header.pcap", pcap_header()[:20]),
         ("foreign.txt", b"hello, world\n" * 99),
-        ("twice.pcap.gz", gzip.compress(gzip.compress(PHONE_CAPTURE))),
-        ("empty.gz", gzip.compress(b"")),
+        ("twice.pcap.gz", gzip.compress(gzip.compress(PHONE_CAPTURE, mtime=0), mtime=0)),
+        ("empty.gz", gzip.compress(b"", mtime=0)),
         ("broken.gz", b"\x1f\x8b" + b"\xff" * 40),
         ("broken.zst", b"\x28\xb5\x2f\xfd" + b"\xff" * 40),
         ("block.pcapng", b"\x0a\x0d\x0d\x0a" + b"\xff" * 40),
@@ -310,7 +310,7 @@ def test_one_bad_file_among_several_leaves_nothing(
     [
         (PHONE_CAPTURE + PHONE_CAPTURE[24:70], "the 5 packets before it were counted"),
         (damaged(), "the 3 packets before it were counted"),
-        (gzip.compress(PHONE_CAPTURE)[:-20], "counted"),
+        (gzip.compress(PHONE_CAPTURE, mtime=0)[:-20], "counted"),
     ],
 )
 def test_a_damaged_capture_is_written_as_far_as_it_goes(
