@@ -1,7 +1,7 @@
 """Which names a device resolved to an address, for flows that show none themselves (DESIGN section 5, dns_answer)."""
 
-from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
@@ -11,6 +11,7 @@ from netwatch.model.reading import Address, DnsAnswer, DnsMessage, DnsQuestion
 
 SECOND: Final = 10**9
 DEVICES_SEEN: Final = 64  # other devices looked at for one address
+QUEUED: Final = 4  # places of a pair in the queue, on the average, before all but the last of each are taken out
 TTL_MAX: Final = 7 * 86_400  # RFC 8767 section 4: what a resolver caps it to
 BINDINGS: Final = frozenset(("HTTPS", "SVCB"))
 ALIASES: Final = frozenset(("CNAME", "DNAME"))
@@ -42,9 +43,10 @@ class Pair:
 
     known: name -> row, the one told longest ago first.   ordered: the rows as they are wanted, () where that changed.
     latest: time of the latest answer of all, from which on every row counts as it stands.
+    head: the asked name where one answer told all rows, else None.   uses: its places in the queue of the memory.
     """
 
-    __slots__ = ("address", "device", "known", "latest", "ordered")
+    __slots__ = ("address", "device", "head", "known", "latest", "ordered", "uses")
 
     def __init__(self, address: Address, device: str) -> None:
         self.address = address
@@ -52,47 +54,22 @@ class Pair:
         self.known: dict[str, Known] = {}
         self.latest = 0
         self.ordered: Sequence[Known] = ()
+        self.head: str | None = None
+        self.uses = 0
 
-    def rows(self, now: int) -> Sequence[Known]:
+    def rows(self, now: int) -> Iterable[Known]:
         """Return the rows of answers before `now`, the newest answer first, the asked name before its chain.
 
         time, packet: of the first answer where the newest came after `now`.
         """
-        rows = self.ordered
-        if not rows:
-            rows = list(self.known.values())
-            if len(rows) > 1:
-                rows.sort(key=_newest_first)
-            self.ordered = rows
+        if self.head is not None:
+            rows: Iterable[Known] = self.known.values()
+        else:
+            rows = self.ordered = self.ordered or sorted(self.known.values(), key=_newest_first)
         if self.latest <= now:
             return rows
         past = [row for row in rows if row.since <= now]
         return [row if row.time <= now else row._replace(time=row.since, packet=row.first) for row in past]
-
-
-class Host:
-    """What all devices were told of one address.
-
-    pairs: by device, the one told first first.   names: each name of theirs, with the number of pairs that have it.
-    """
-
-    __slots__ = ("names", "pairs")
-
-    def __init__(self) -> None:
-        self.pairs: dict[str, Pair] = {}
-        self.names: dict[str, int] = {}
-
-    def add(self, name: str) -> None:
-        """Count a name that one more pair has."""
-        self.names[name] = self.names.get(name, 0) + 1
-
-    def drop(self, name: str) -> None:
-        """Count a name that one pair less has."""
-        left = self.names[name] - 1
-        if left:
-            self.names[name] = left
-        else:
-            del self.names[name]
 
 
 class DnsMemory:
@@ -104,15 +81,16 @@ class DnsMemory:
 
     def __init__(self) -> None:
         self.anomalies: Counter[str] = Counter()
-        self._pairs: OrderedDict[Pair, None] = OrderedDict()  # the one told longest ago first
-        self._hosts: dict[Address, Host] = {}
+        self._devices: dict[Address, dict[str, Pair]] = {}
+        self._count = 0  # pairs
+        self._queue: deque[Pair] = deque()  # as they were told; one goes when its last place here is the first of all
         self._ech: OrderedDict[str, tuple[int, int]] = OrderedDict()  # name -> (answered, until)
 
     def __contains__(self, address: Address) -> bool:
-        return address in self._hosts
+        return address in self._devices
 
     def __len__(self) -> int:
-        return len(self._pairs)
+        return self._count
 
     def learn(self, device: str, message: DnsMessage, now: int, packet: int, asked: bool = True) -> None:
         """Take the addresses of an answer.
@@ -145,43 +123,30 @@ class DnsMemory:
         dns_answer: this device was told, within TTL + DNS_GRACE_NS; dns_answer_other: another device, unasked, expired.
         Of another device's answer to a name that is listed already, the chain is left out.
         """
-        host = self._hosts.get(address)
-        if host is None:
+        devices = self._devices.get(address)
+        if devices is None:
             return ()
         out: dict[str, Sighting] = {}
-        own = host.pairs.get(device)
+        own = devices.get(device)
         if own is not None:
             for name, _, _, time, told, until, asked, _ in own.rows(now):
                 kind = "dns_answer" if asked and now <= until else "dns_answer_other"
                 out[name] = Sighting(kind, name, time, told)
-        wanted = len(host.names)
-        if wanted > DNS_NAMES:
-            wanted = DNS_NAMES
-        if len(out) < wanted:
-            self._add_hints(out, host, own, wanted, now)
-        return tuple(out.values())
-
-    def _add_hints(self, out: dict[str, Sighting], host: Host, own: Pair | None, wanted: int, now: int) -> None:
-        """Add what other devices were told of an address, until there are as many names as wanted."""
-        for pair in islice(reversed(host.pairs.values()), DEVICES_SEEN):
-            if pair is own or pair.known.keys() <= out.keys():
-                continue
-            listed = -1  # packet of an answer to a name that is listed already: its chain says nothing new
-            for name, _, _, time, packet, _, _, place in pair.rows(now):
-                if name in out:
-                    if place == 0:
-                        listed = packet
-                elif packet != listed:
-                    out[name] = Sighting("dns_answer_other", name, time, packet)
-                    if len(out) >= wanted:
-                        return
+            if len(devices) == 1:
+                return tuple(out.values())
+        for pair in islice(reversed(devices.values()), DEVICES_SEEN):
+            if len(out) >= DNS_NAMES:
+                break
+            if pair is not own and not (pair.head in out and pair.latest <= now):  # else it has nothing to add
+                _add_hints(out, pair, now)
+        return tuple(islice(out.values(), DNS_NAMES))
 
     def ech(self, address: Address, now: int) -> bool:
         """Tell whether an HTTPS or SVCB record with `ech=` was answered before `now` for a name at this address."""
-        host = self._hosts.get(address)
-        if host is None or not self._ech:
+        devices = self._devices.get(address)
+        if devices is None or not self._ech:
             return False
-        for pair in islice(reversed(host.pairs.values()), DEVICES_SEEN):
+        for pair in islice(reversed(devices.values()), DEVICES_SEEN):
             for name in pair.known:
                 answered, until = self._ech.get(name, (now + 1, 0))
                 if answered <= now <= until:
@@ -199,49 +164,71 @@ class DnsMemory:
     def _keep(
         self, device: str, address: Address, chain: Sequence[str], ttl: int, now: int, packet: int, asked: bool
     ) -> None:
-        host, pair = self._pair(device, address)
+        pair = self._pair(device, address)
         pair.ordered = ()
         if now > pair.latest:
             pair.latest = now
         known = pair.known
         until = _until(ttl, now)
-        for place, name in enumerate(chain[:DNS_NAMES]):
+        names = chain[:DNS_NAMES]
+        for place, name in enumerate(names):
             before = known.pop(name, None)
-            if before is None:
-                host.add(name)
             if before is None or before.asked != asked or now > before.until:
                 known[name] = Known(name, now, packet, now, packet, until, asked, place)
             else:
                 known[name] = Known(name, before.since, before.first, now, packet, until, asked, place)
+        pair.head = names[0] if len(known) == len(names) else None
         while len(known) > DNS_NAMES:
-            oldest = next(iter(known))
-            del known[oldest]
-            host.drop(oldest)
+            del known[next(iter(known))]
             self.anomalies["dns_names_evicted"] += 1
 
-    def _pair(self, device: str, address: Address) -> tuple[Host, Pair]:
-        """Return the pair, which is the newest now, and its host."""
-        host = self._hosts.get(address)
-        pair = None if host is None else host.pairs.get(device)
-        if host is not None and pair is not None:
-            self._pairs.move_to_end(pair)
-            return host, pair
-        if len(self._pairs) >= DNS_MEMORY:
-            self._evict()
-        host = self._hosts.setdefault(address, Host())
-        pair = host.pairs[device] = Pair(address, device)
-        self._pairs[pair] = None
-        return host, pair
+    def _pair(self, device: str, address: Address) -> Pair:
+        """Return the pair, which is the newest now."""
+        devices = self._devices.get(address)
+        pair = None if devices is None else devices.get(device)
+        if pair is None:
+            if self._count >= DNS_MEMORY:
+                self._evict()
+            pair = self._devices.setdefault(address, {})[device] = Pair(address, device)
+            self._count += 1
+        queue = self._queue
+        if not queue or queue[-1] is not pair:
+            queue.append(pair)
+            pair.uses += 1
+            if len(queue) > QUEUED * DNS_MEMORY:
+                self._shorten()
+        return pair
+
+    def _shorten(self) -> None:
+        """Leave each pair only its last place in the queue."""
+        last = list(dict.fromkeys(reversed(self._queue)))
+        for pair in last:
+            pair.uses = 1
+        self._queue = deque(reversed(last))
 
     def _evict(self) -> None:
-        pair, _ = self._pairs.popitem(last=False)
-        host = self._hosts[pair.address]
-        del host.pairs[pair.device]
-        for name in pair.known:
-            host.drop(name)
-        if not host.pairs:
-            del self._hosts[pair.address]
+        """Let the pair go that was told of longest ago."""
+        pair = self._queue.popleft()
+        while pair.uses > 1:
+            pair.uses -= 1
+            pair = self._queue.popleft()
+        devices = self._devices[pair.address]
+        del devices[pair.device]
+        if not devices:
+            del self._devices[pair.address]
+        self._count -= 1
         self.anomalies["dns_memory_evicted"] += 1
+
+
+def _add_hints(out: dict[str, Sighting], pair: Pair, now: int) -> None:
+    """Add what another device was told."""
+    told = -1  # packet of an answer to a name that is listed already: its chain says nothing new
+    for name, _, _, time, packet, _, _, place in pair.rows(now):
+        if name in out:
+            if place == 0:
+                told = packet
+        elif packet != told:
+            out[name] = Sighting("dns_answer_other", name, time, packet)
 
 
 def _closed(message: DnsMessage) -> bool:

@@ -181,7 +181,7 @@ def test_m3_the_memory_holds_its_cap_and_counts_what_goes() -> None:
     memory = DnsMemory()
     for address in range(3 * DNS_MEMORY):
         memory.learn("d", answer("x.com", a("x.com", address)), NOW, 1)
-    assert len(memory) == len(memory._hosts) == DNS_MEMORY
+    assert len(memory) == len(memory._devices) == DNS_MEMORY
     assert memory.anomalies == {"dns_memory_evicted": 2 * DNS_MEMORY}
     assert 2 * DNS_MEMORY - 1 not in memory
     assert 2 * DNS_MEMORY in memory
