@@ -111,7 +111,7 @@ class DnsMemory:
                     self._bind(chain[0], ttl, now)
             elif chain is not None:
                 names, shortest = chain
-                self._keep(device, address, names, ttl if ttl < shortest else shortest, now, packet, asked)
+                self._keep(device, address, names, min(shortest, ttl), now, packet, asked)
             else:
                 refused += 1
         if refused and _closed(message):

@@ -1,7 +1,6 @@
 """DNS over UDP and TCP, mDNS, LLMNR (RFC 1035, RFC 7766, RFC 6762, RFC 4795)."""
 
 from collections import Counter
-from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -11,7 +10,7 @@ from netwatch.model.limits import DNS_POINTERS, DNS_RECORDS, STRING_MAX
 from netwatch.model.reading import Address, DeviceName, DnsAnswer, DnsMessage, DnsQuestion, Reading
 from netwatch.model.text import dns_text, wire_text
 from netwatch.names.cursor import Budget, Cursor
-from netwatch.names.dnswords import rcode_word, type_word
+from netwatch.names.dnswords import TYPES, rcode_word, type_word
 from netwatch.names.reassembly import Assembler
 from netwatch.names.store import Store
 from netwatch.names.talk import Datagram, DatagramReader, Ports, StreamProtocol, Talk
@@ -33,10 +32,9 @@ _HEADER: Final = Struct(">6H")
 _QUESTION: Final = Struct(">HH")  # type, class
 _RECORD: Final = Struct(">HHIH")  # type, class, TTL, length of data
 _POINTED: Final = Struct(">HHHIH")  # a pointer in front of that
-_POINTED_A: Final = Struct(">HHHIHI")  # and four bytes of data behind it
 _POINTER: Final = 0xC000  # a pointer is this plus an offset below 0x4000
-_REMEMBERED: Final = 2_048  # names kept over messages; then all of them are forgotten
-_REMEMBERED_SIZE: Final = 80  # bytes of one: whatever is sent, they take less than 6 MiB
+_REMEMBERED: Final = 4_096  # names kept over messages; then all of them are forgotten
+_REMEMBERED_SIZE: Final = 80  # bytes of one: whatever is sent, they take less than 9 MiB
 _REPEATED: Final = 4_096  # messages that an inspector keeps, to know them when they come again; then all are forgotten
 _REPEATED_SIZE: Final = 130  # bytes of one, its number among them: with what was read they take less than 8 MiB
 
@@ -80,21 +78,42 @@ class _Names:
         return name, kind, family, ttl, length
 
     def short(self, cursor: Cursor) -> DnsAnswer | None:
-        """Read a record of type A whose name is a known pointer, None where another stands there: as most answers are.
+        """Read an address whose name is a known pointer, None where another record stands there: as most answers are.
 
         Raises ParseError: step_budget_spent.
         """
         at = cursor.at
-        if cursor.end - at < _POINTED_A.size:
+        start = at + _POINTED.size
+        if start > cursor.end:
             return None
-        pointer, kind, _, ttl, length, address = _POINTED_A.unpack_from(cursor.data, at)
+        pointer, kind, _, ttl, length = _POINTED.unpack_from(cursor.data, at)
         name = self._known.get(pointer)
-        if kind != A or length != _ADDRESS_SIZE[A] or name is None:
+        if name is None or length != _ADDRESS_SIZE.get(kind) or length > cursor.end - start:
             return None
-        cursor.at = at + _POINTED.size
+        cursor.at = start + length
         cursor.step()
-        cursor.at = at + _POINTED_A.size
-        return DnsAnswer(name[1], "A", address_text(address), ttl, address, False)
+        address = from_bytes(cursor.part(start, start + length))
+        return DnsAnswer(name[1], TYPES[kind], address_text(address), ttl, address, False)
+
+    def target(self, cursor: Cursor, start: int, end: int) -> Name | None:
+        """Return the name from `start` to `end` that is made of labels and a known pointer, if it is remembered.
+
+        Raises ParseError: step_budget_spent.
+        """
+        if end - start > _REMEMBERED_SIZE:
+            return None
+        data, at, labels = cursor.data, start, 0
+        while at < end - 2 and data[at]:
+            at += 1 + data[at]
+            labels += 1
+        if at != end - 2 or not labels:
+            return None
+        known = self._known.get(data[at] << 8 | data[at + 1])
+        name = None if known is None else _remembered.get(data[start:at] + known[2])
+        if name is not None:
+            self._known[_POINTER + start] = name
+            cursor.step(1 + labels)
+        return name
 
     def read(self, cursor: Cursor) -> Name:
         """Read a name (RFC 1035 sections 3.1, 4.1.4).
@@ -190,7 +209,7 @@ def parse_message(message: Cursor, source: Address | None = None) -> tuple[DnsMe
         for _ in range(asked):
             message.step()
             text = names.read(message)[1]
-            questions.append(_question(text, message.unpack(_QUESTION)[0]))
+            questions.append(DnsQuestion(text, type_word(message.unpack(_QUESTION)[0])))
         for number in range(answered + authorities + additional):
             if number >= DNS_RECORDS:
                 message.note("dns_records")
@@ -218,11 +237,6 @@ def parse_message(message: Cursor, source: Address | None = None) -> tuple[DnsMe
     return DnsMessage(ident, response, rcode_word(rcode), tuple(questions), tuple(answers)), device
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _question(name: str, kind: int) -> DnsQuestion:
-    return DnsQuestion(name, type_word(kind))
-
-
 def _address(message: Cursor, name: str, kind: int, ttl: int, length: int) -> DnsAnswer:
     """Read the data of A or AAAA."""
     start = message.at
@@ -236,8 +250,11 @@ def _address(message: Cursor, name: str, kind: int, ttl: int, length: int) -> Dn
 def _other(message: Cursor, names: _Names, name: str, kind: int, ttl: int, length: int) -> DnsAnswer:
     """Read the data of another type: a name, else bytes."""
     start, whole = message.at, message.end
-    data = message.sub(length)
+    message.skip(length)
     if kind in _NAME_AT and length:
+        found = names.target(message, start + _NAME_AT[kind], start + length)
+        if found is not None:
+            return DnsAnswer(name, TYPES[kind], found[1], ttl, None, False)
         message.at, message.end = start + _NAME_AT[kind], start + length
         try:
             _, target, _ = names.read(message)
@@ -245,7 +262,7 @@ def _other(message: Cursor, names: _Names, name: str, kind: int, ttl: int, lengt
             message.at, message.end = start + length, whole
         return DnsAnswer(name, type_word(kind), target, ttl, None, ech=False)
     ech = kind in (HTTPS, SVCB) and _has_ech(message.within(start, start + length))
-    text = data.take(min(length, STRING_MAX // 2)).hex()
+    text = message.part(start, start + min(length, STRING_MAX // 2)).hex()
     return DnsAnswer(name, type_word(kind), text, ttl, None, ech)
 
 
@@ -274,7 +291,7 @@ def _reading(message: Cursor, ports: Ports, source: Address | None) -> Reading:
     from_client = None if protocol == "mdns" and read.response else not read.response
     if message.data[2] & OPCODE_MASK:  # an update or a notice: no question is asked
         return Reading(protocol, from_client=from_client)
-    return Reading(protocol, from_client=from_client, messages=(read,), device=device)
+    return Reading(protocol, None, (), None, from_client, (read,), device)
 
 
 def datagrams(_store: Store, anomalies: Counter[str]) -> DatagramReader:

@@ -40,7 +40,8 @@ def wanted(protocol: U8, src_port: U16, dst_port: U16, head: U64, payload_len: I
     dtls = (first >> np.uint64(48) == 0x16FE) & (first >> np.uint64(40) & np.uint64(0xFF) >= 0xFC)
     dtls &= first >> np.uint64(24) & np.uint64(0xFFFF) == 0
     quic = (first >> np.uint64(62) == 3) & (payload_len[datagrams] >= INITIAL_MIN)
-    quic &= np.isin(first >> np.uint64(24) & np.uint64(0xFFFF_FFFF), _VERSIONS)
+    version = first >> np.uint64(24) & np.uint64(0xFFFF_FFFF)
+    quic &= _VERSIONS.take(np.searchsorted(_VERSIONS, version), mode="clip") == version  # np.isin imports numpy.ma
     out[tls] = HELLO
     out[datagrams[dtls | quic]] = HELLO
     return np.where(payload_len > 0, out, np.uint8(0))

@@ -23,11 +23,20 @@ _QUESTION: Final = ("transport", "query", "type", "rcode")
 
 
 class Coded(NamedTuple):
-    """Neighbouring fields that share one dictionary: record i has rows[codes[i]]; rows without a code are not read."""
+    """Neighbouring fields that share one dictionary: record i has rows[codes[i]] from `first` on.
+
+    Rows without a code are not read.
+    """
 
     fields: tuple[str, ...]
     codes: NDArray[np.integer[Any]]
     rows: Sequence[tuple[Value, ...]]
+    first: int = 0
+
+    @property
+    def cut(self) -> slice:
+        """Where the values of the fields stand in a row."""
+        return slice(self.first, self.first + len(self.fields))
 
 
 class Number(NamedTuple):
@@ -84,12 +93,12 @@ def flow_columns(batch: FlowBatch) -> list[Column]:
             for name in ("packets_out", "packets_in", "bytes_out", "bytes_in", "wire_bytes_out", "wire_bytes_in")
         ),
         _endings(batch),
-        Coded(("protocol",), batch.talk, Part(talks, 0, 1)),
-        Coded(("name", "name_source"), batch.label, Part(labels, 0, 2)),
-        Coded(("alpn", "tls_version", "ja4", "ech"), batch.talk, Part(talks, 1, 5)),
-        Coded(Label._fields[2:11], batch.label, Part(labels, 2, 11)),
+        Coded(("protocol",), batch.talk, talks),
+        Coded(("name", "name_source"), batch.label, labels),
+        Coded(("alpn", "tls_version", "ja4", "ech"), batch.talk, talks, 1),
+        Coded(Label._fields[2:11], batch.label, labels, 2),
         Listed("evidence", evidence),
-        Coded(("conflict",), batch.label, Part(labels, 11, 12)),
+        Coded(("conflict",), batch.label, labels, 11),
         Coded(("blind",), batch.blind, [(reason,) for reason in BLIND]),
         Coded(("server_country", "registration_country", "asn", "as_name", "anycast"), batch.place, batch.places),
         Coded(("process",), np.zeros(len(batch), np.uint8), [(None,)]),
@@ -119,7 +128,7 @@ def dicts(columns: Sequence[Column]) -> list[dict[str, object]]:
         match column:
             case Coded(names, codes, rows):
                 fields += names
-                parts.append([tuple(rows[code]) for code in codes.tolist()])
+                parts.append([rows[code][column.cut] for code in codes.tolist()])
             case Listed(name, texts):
                 fields.append(name)
                 parts.append([(json.loads(text),) for text in texts])
@@ -129,19 +138,6 @@ def dicts(columns: Sequence[Column]) -> list[dict[str, object]]:
     return [
         dict(zip(fields, (value for part in row for value in part), strict=True)) for row in zip(*parts, strict=True)
     ]
-
-
-class Part(Sequence[tuple[Value, ...]]):
-    """Some neighbouring fields of each row of a dictionary, cut out only where they are read."""
-
-    def __init__(self, rows: Sequence[tuple[Value, ...]], first: int, stop: int) -> None:
-        self.rows, self.cut = rows, slice(first, stop)
-
-    def __getitem__(self, at: Any) -> Any:
-        return tuple(self.rows[at][self.cut])
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
 
 def _addresses(family: U8, hi: U64, lo: U64) -> list[str]:

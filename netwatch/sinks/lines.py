@@ -56,7 +56,8 @@ def lines(columns: Sequence[Column], count: int, style: Style) -> str:
     for column in columns:
         if isinstance(column, Coded):
             used = np.flatnonzero(np.bincount(column.codes, minlength=1)).tolist()
-            texts = {code: same + style.cells[column.fields, column.rows[code]] for code in used}
+            fields, rows, cut = column.fields, column.rows, column.cut
+            texts = {code: same + style.cells[fields, rows[code][cut]] for code in used}
             if len(texts) == 1:
                 same = f"{texts.popitem()[1]},"
                 continue

@@ -9,7 +9,7 @@ from netwatch.attribution.lookups import Lookups
 from netwatch.model.address import V6
 from netwatch.model.limits import LOOKUP_WAIT_NS
 from netwatch.model.reading import DnsAnswer, DnsMessage, DnsQuestion
-from netwatch.model.records import Device, Lookup, LookupAnswer
+from netwatch.model.records import Device, Label, Lookup, LookupAnswer
 
 SECOND = 10**9
 NOW = 1_764_000_000 * SECOND  # 2025-11-24
@@ -220,3 +220,23 @@ def test_m3_very_many_equal_questions_are_settled_in_one_pass() -> None:
         desk.ask("x.example")
     assert desk.reply("x.example")
     assert len(desk.end()) == 20_000
+
+
+def test_m3_labels_at_hand_are_capped_and_of_one_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "LABELS", 3)
+    desk = Desk()
+    asked: list[tuple[str, str]] = []
+
+    def look_up(name: str, day: str) -> Label:
+        asked.append((name, day))
+        return Label(app_id=f"{name} {day}")
+
+    monkeypatch.setattr(desk.lookups._attributor, "lookup", look_up)
+    for at in range(20):
+        desk.ask(f"n{at % 5}.example", "same.example", at=NOW + at // 10 * 86_400 * SECOND, ident=at)
+    apps = [one.app_id for one in desk.end()]
+    assert apps == [
+        f"{name} 2025-11-2{4 + at // 10}" for at in range(20) for name in (f"n{at % 5}.example", "same.example")
+    ]
+    assert len(desk.lookups._labels) <= 3
+    assert len(asked) < 40

@@ -1,5 +1,7 @@
 """What a device resolved, for how long it counts, and what is refused."""
 
+import random
+
 import pytest
 
 from netwatch.attribution import memory as room
@@ -195,6 +197,33 @@ def test_m3_an_address_in_use_outlives_older_ones(monkeypatch: pytest.MonkeyPatc
         memory.learn("d", answer("x.com", a("x.com", address)), NOW, 1)
     assert 0 in memory
     assert len(memory) == 4
+
+
+def test_m3_the_pair_that_goes_is_the_one_told_longest_ago_and_the_queue_has_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room, "DNS_MEMORY", 6)
+    memory, model = DnsMemory(), dict[int, None]()
+    draw = random.Random(5)
+    for _ in range(2_000):
+        address = draw.choice((1, 1, 2, 3, draw.randrange(20)))
+        memory.learn("d", answer("x.com", a("x.com", address)), NOW, 1)
+        if model.pop(address, address) is not None and len(model) == 6:
+            del model[next(iter(model))]
+        model[address] = None
+        assert [one for one in range(20) if one in memory] == sorted(model)
+        assert len(memory) == len(model)
+        assert len(memory._queue) <= room.QUEUED * 6 + 1
+        assert sum(pair.uses for devices in memory._devices.values() for pair in devices.values()) == len(memory._queue)
+
+
+def test_a_row_of_an_older_chain_counts_though_its_head_was_told_again() -> None:
+    memory = told(
+        answer("x.com", cname("x.com", "one.cdn"), a("one.cdn")),
+        answer("x.com", cname("x.com", "two.cdn"), a("two.cdn")),
+    )
+    memory.learn("other", answer("x.com", a("x.com")), NOW + 3, 3)
+    assert [value for _, value in names(memory, "other")] == ["x.com", "one.cdn"]
 
 
 def test_m3_an_address_keeps_its_newest_names() -> None:

@@ -1,4 +1,5 @@
 import random
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -15,6 +16,8 @@ from netwatch.names.cursor import Budget, Cursor
 from netwatch.names.dns import parse_message
 from netwatch.names.dnswords import rcode_word, type_word
 from netwatch.names.inspector import Inspector
+from netwatch.names.store import Store
+from netwatch.names.talk import Datagram
 
 WWW = dns_name(b"www", b"example", b"org")
 AT = pointer(12)  # the name of the first question
@@ -354,3 +357,76 @@ def test_m3_the_names_that_are_remembered_have_a_bound() -> None:
     room._remembered.clear()
     parse(dns_message([(dns_name(*[b"l" * 26] * 3), 1), (dns_name(*[b"l" * 19] * 3), 1)]))
     assert [len(wire) for wire in room._remembered] == [61]
+
+
+def test_a_message_that_comes_again_reads_as_the_first_one_with_its_own_number() -> None:
+    inspector = Inspector()
+    tail = dns_message([(WWW, 1)], [record(AT, 1, V4)], flags=0x8180)[2:]
+    for port, word in ((53, "dns"), (53, "dns"), (5355, "llmnr"), (5353, "mdns")):
+        for ident in (7, 0xFFFE):
+            reading = ask(inspector, u16(ident) + tail, port=port, response=True)
+            assert reading == ask(Inspector(), u16(ident) + tail, port=port, response=True)
+            assert reading is not None
+            assert (reading.protocol, reading.messages[0].ident) == (word, ident)
+
+
+def test_a_broken_message_that_comes_again_is_counted_again() -> None:
+    inspector = Inspector()
+    payload = dns_message([(WWW, 1)], [record(AT, 1, b"abc")])
+    for count in (1, 2, 3):
+        reading = ask(inspector, payload)
+        assert reading is not None
+        assert len(reading.messages[0].questions) == 1
+        assert inspector.anomalies == {"dns_address_length": count}
+
+
+def test_mdns_the_device_of_a_message_that_comes_again_is_who_sent_it() -> None:
+    inspector = Inspector()
+    payload = dns_message([], [record(dns_name(b"nas", b"local"), 1, V4)], flags=0x8400)
+    for source, known in ((1, False), (from_bytes(V4), True), (1, False)):
+        reading = ask(inspector, payload, port=5353, source=source)
+        assert reading is not None
+        assert (reading.device is not None) == known
+
+
+def test_m3_messages_that_are_kept_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_REPEATED", 4)
+    read = room.datagrams(Store(Counter()), Counter())
+    cells = [cell.cell_contents for cell in read.__closure__]  # type: ignore[attr-defined]
+    (kept,) = [cell for cell in cells if type(cell) is dict]
+    for number in range(50):
+        payload = dns_message([(dns_name(b"%d" % number, b"example"), 1)])
+        for _ in range(2):
+            assert read(Datagram(1, 0, payload, False, (50_000, 53), 1, 0)) is not None
+        assert 1 <= len(kept) <= 4
+    size = len(kept)
+    long = dns_message([(dns_name(b"l" * 60, b"m" * 60), 1)])
+    assert read(Datagram(1, 0, long, False, (50_000, 53), 1, 0)) is not None
+    assert len(kept) == size
+    assert max(map(len, kept)) + 2 <= room._REPEATED_SIZE
+
+
+def test_a_message_that_ends_as_one_that_is_kept_but_goes_on_is_another() -> None:
+    inspector = Inspector()
+    short = dns_message([(dns_name(b"l" * 40), 1)], [record(b"\0", 10, b"x" * 61)], flags=0x8180)
+    assert len(short) == room._REPEATED_SIZE
+    for payload in (short, short + b"\0", short[:6] + u16(2) + short[8:] + record(AT, 1, V4)):
+        assert ask(inspector, payload, response=True) == ask(Inspector(), payload, response=True)
+
+
+def test_p5_a_target_of_labels_and_a_pointer_reads_the_same_when_it_is_remembered() -> None:
+    for data in (
+        b"\x03cdn" + pointer(16),
+        b"\x03cdn" + pointer(16) + b"\0\0",  # the name ends before the data
+        b"\x05cdn" + pointer(16),  # a label over the pointer
+        pointer(16),
+        b"\x03cd\0" + pointer(16),
+        b"\x01\x02" + pointer(12),
+    ):
+        payload = dns_message(
+            [(WWW, 1)], [record(AT, 5, b"\x03abc" + pointer(16)), record(AT, 5, data), record(AT, 1, V4)]
+        )
+        room._remembered.clear()
+        cold, warm = Cursor.over(payload), Cursor.over(payload)
+        assert parse_message(cold) == parse_message(warm)
+        assert (cold.budget.steps, cold.budget.broken) == (warm.budget.steps, warm.budget.broken)
