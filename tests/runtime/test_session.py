@@ -90,7 +90,10 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def test_captures_are_read_in_order_and_counted_apart(tmp_path: Path, out: Path, netwatch: Callable[..., Ran]) -> None:
-    one, two = put(tmp_path, "one.pcap", PHONE_CAPTURE), put(tmp_path, "two.pcap.gz", gzip.compress(LAPTOP_CAPTURE, mtime=0))
+    one, two = (
+        put(tmp_path, "one.pcap", PHONE_CAPTURE),
+        put(tmp_path, "two.pcap.gz", gzip.compress(LAPTOP_CAPTURE, mtime=0)),
+    )
     ran = netwatch(one, "-r", two, "-w", str(out / "x.jsonl"), "--json")
     assert (ran.code, ran.err) == (0, "")
     assert [(row["name"], row["packets"], row["complete"]) for row in ran.summary["captures"]] == [
