@@ -121,7 +121,8 @@ class DnsMemory:
         """Return what an address was called before `now`, the newest answer first, the asked name before its chain.
 
         dns_answer: this device was told, within TTL + DNS_GRACE_NS; dns_answer_other: another device, unasked, expired.
-        Of another device's answer to a name that is listed already, the chain is left out.
+        Others are asked only where this device was told nothing that still holds; of their answers to a name that is
+        listed already, the chain is left out.
         """
         devices = self._devices.get(address)
         if devices is None:
@@ -129,10 +130,12 @@ class DnsMemory:
         out: dict[str, Sighting] = {}
         own = devices.get(device)
         if own is not None:
+            holds = False
             for name, _, _, time, told, until, asked, _ in own.rows(now):
-                kind = "dns_answer" if asked and now <= until else "dns_answer_other"
-                out[name] = Sighting(kind, name, time, told)
-            if len(devices) == 1:
+                fresh = asked and now <= until
+                holds = holds or fresh
+                out[name] = Sighting("dns_answer" if fresh else "dns_answer_other", name, time, told)
+            if holds or len(devices) == 1:
                 return tuple(out.values())
         for pair in islice(reversed(devices.values()), DEVICES_SEEN):
             if len(out) >= DNS_NAMES:

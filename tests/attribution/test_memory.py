@@ -223,7 +223,15 @@ def test_a_row_of_an_older_chain_counts_though_its_head_was_told_again() -> None
         answer("x.com", cname("x.com", "two.cdn"), a("two.cdn")),
     )
     memory.learn("other", answer("x.com", a("x.com")), NOW + 3, 3)
-    assert [value for _, value in names(memory, "other")] == ["x.com", "one.cdn"]
+    assert [value for _, value in names(memory, "third")] == ["x.com", "one.cdn"]
+
+
+def test_other_devices_are_asked_only_where_this_one_was_told_nothing_that_holds() -> None:
+    memory = told(answer("x.com", cname("x.com", "one.cdn"), a("one.cdn")))
+    memory.learn("other", answer("y.com", a("y.com")), NOW + 3, 3)
+    assert names(memory, "other") == [("dns_answer", "y.com")]
+    later = NOW + 3 + 10 * DNS_GRACE_NS
+    assert [kind for kind, _ in names(memory, "other", now=later)] == ["dns_answer_other"] * 3
 
 
 def test_m3_an_address_keeps_its_newest_names() -> None:
