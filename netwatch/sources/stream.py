@@ -19,7 +19,7 @@ from netwatch.model.limits import BATCH_BYTES, PAD
 from netwatch.sources.base import STOPPED, Damage
 
 WAIT_MS: Final = 200  # how long a stop can go unnoticed while a pipe is silent
-WINDOW: Final = 3 * BATCH_BYTES // 4  # bytes read at a time: larger ones fall out of the cache, smaller ones cost calls
+WINDOW: Final = BATCH_BYTES // 2  # bytes read at a time: larger ones fall out of the cache, smaller ones cost calls
 PIPE_BYTES: Final = 1024 * 1024  # what Linux allows without privilege: fewer, longer batches
 
 
