@@ -1,7 +1,7 @@
 """Hands the few payloads that can carry a name to the parsers, in packet order, and keeps what they told."""
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -10,50 +10,23 @@ from netwatch.attribution.decide import Sighting
 from netwatch.attribution.lookups import Lookups
 from netwatch.attribution.memory import DnsMemory
 from netwatch.engine.devices import Devices, device_id, unnamed
+from netwatch.engine.payloads import Block, Payload
+from netwatch.engine.talked import Talked
 from netwatch.flows.record import WATCH_ALL, WATCH_FIRST, WATCH_NONE
 from netwatch.flows.table import Added
 from netwatch.model.address import address
-from netwatch.model.arrays import I64, U8, U64, Bool
+from netwatch.model.arrays import I64, U8
 from netwatch.model.limits import EVIDENCE, INSPECT_PACKETS
-from netwatch.model.packets import TCP, UDP, Packets
-from netwatch.model.reading import DnsMessage, Hello, Reading
+from netwatch.model.packets import Packets
+from netwatch.model.reading import DnsMessage, Reading
 from netwatch.names.inspector import Inspector
-from netwatch.names.select import wanted
 from netwatch.places.local import LocalNetworks
 
-SYN = 2
 BLOOM_BITS = 20
 BLOOM_SHIFT = np.uint64(64 - BLOOM_BITS)
 BLOOM_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 LOW = (1 << 64) - 1
 DNS_TRANSPORTS = {5353: "mdns", 5355: "llmnr"}
-
-
-class Talked:
-    """What the payloads of one flow told; kept until its record leaves."""
-
-    __slots__ = ("answers", "hello", "hint", "protocol", "sightings", "undecryptable")
-
-    def __init__(self) -> None:
-        self.sightings: tuple[Sighting, ...] = ()  # names in payloads
-        self.answers: tuple[Sighting, ...] = ()  # what the server's address was called when the flow began
-        self.protocol: str | None = None
-        self.hello: Hello | None = None
-        self.hint: int | None = None  # side of the client, where a payload showed it
-        self.undecryptable = False  # a QUIC Initial that could not be opened
-
-    def is_plain(self) -> bool:
-        """Whether nothing but the protocol is known."""
-        return not self.sightings and not self.answers and self.hello is None and not self.undecryptable
-
-    def take_over(self, before: "Talked") -> None:
-        """Begin with what was told in the record before, which goes on in this one."""
-        self.sightings = (before.sightings + self.sightings)[:EVIDENCE]
-        self.answers = before.answers
-        self.protocol = self.protocol or before.protocol
-        self.hello = before.hello or self.hello
-        self.hint = self.hint if before.hint is None else before.hint
-        self.undecryptable = (before.undecryptable or self.undecryptable) and self.hello is None
 
 
 Learnt: TypeAlias = tuple[int, str, DnsMessage, int, int, bool]
@@ -89,7 +62,7 @@ class Inspection:
 
         data, time, number: of the batch; whole: datagrams that became whole with a packet of the block.
         """
-        block = _Block(packets, added, data, time, number, whole)
+        block = Block(packets, added, data, time, number, whole)
         watch: dict[int, int] = {}
         learnt: list[Learnt] = []
         extra: list[int] = []  # packets, not chosen beforehand, of flows that turned to WATCH_ALL inside this block
@@ -108,7 +81,7 @@ class Inspection:
         return rows[rows >= 0], states[rows >= 0]
 
     def _hand_over(
-        self, block: "_Block", row: "Payload", watch: dict[int, int], learnt: list[Learnt], extra: list[int]
+        self, block: Block, row: Payload, watch: dict[int, int], learnt: list[Learnt], extra: list[int]
     ) -> None:
         state = watch.get(row.segment, row.watch)
         if state == WATCH_NONE or (state == WATCH_FIRST and row.rank >= INSPECT_PACKETS and not row.wanted):
@@ -136,12 +109,12 @@ class Inspection:
             if following is not None:
                 heapq.heappush(extra, following)
 
-    def _learn_from(self, row: "Payload", reading: Reading, learnt: list[Learnt]) -> None:
+    def _learn_from(self, row: Payload, reading: Reading, learnt: list[Learnt]) -> None:
         self._take(row, reading)
         for message in reading.messages:
             self._message(row, message, learnt)
 
-    def _take(self, row: "Payload", reading: Reading) -> None:
+    def _take(self, row: Payload, reading: Reading) -> None:
         if reading.protocol is not None or reading.hello is not None or reading.names:
             told = self.talked.get(row.token)
             if told is None:
@@ -159,7 +132,7 @@ class Inspection:
             sender = address(row.family, row.src_hi, row.src_lo)
             self.hosts_evicted += self._devices.learn(reading.device, row.src_mac, sender)
 
-    def _message(self, row: "Payload", message: DnsMessage, learnt: list[Learnt]) -> None:
+    def _message(self, row: Payload, message: DnsMessage, learnt: list[Learnt]) -> None:
         if row.family == 4:
             source, target = row.src_lo, row.dst_lo
         else:
@@ -180,7 +153,7 @@ class Inspection:
         if told is not None:
             self.talked.setdefault(after, Talked()).take_over(told)
 
-    def _remember(self, block: "_Block", learnt: list[Learnt]) -> None:
+    def _remember(self, block: Block, learnt: list[Learnt]) -> None:
         """Bring answers and the beginnings of flows together in packet order."""
         self._mark(learnt)
         told = iter(learnt)
@@ -204,7 +177,7 @@ class Inspection:
         _, device, message, now, number, asked = answer
         self._memory.learn(device, message, now, number, asked)
 
-    def _starts(self, block: "_Block") -> "list[Start]":
+    def _starts(self, block: Block) -> "list[Start]":
         """Return the flows that begin here and whose ends the memory may know, in packet order."""
         added, p = block.added, block.packets
         new = np.flatnonzero(added.fresh & (added.carries < 0))
@@ -248,118 +221,3 @@ class Start(NamedTuple):
     far_lo: int
     mac: int
     time: int
-
-
-class Payload(NamedTuple):
-    """One payload on its way to the parsers; the columns of Packets and Added as plain numbers.
-
-    at: its packet in the block.   watch: of its flow, before the block.   isn_known: the sender's SYN was seen before
-    it.   rank: payload packets of its flow before it.   wanted: by itself, at any point of a flow.
-    """
-
-    at: int
-    segment: int
-    token: int
-    watch: int
-    side: int
-    tcp: bool
-    seq: int
-    isn: int
-    isn_known: bool
-    rank: int
-    wanted: bool
-    start: int
-    length: int
-    cut: bool
-    family: int
-    src_hi: int
-    src_lo: int
-    dst_hi: int
-    dst_lo: int
-    src_mac: int
-    dst_mac: int
-    src_port: int
-    dst_port: int
-    time: int
-    number: int
-
-
-class _Block:
-    """The packets under inspection, and which of them the parsers must see."""
-
-    def __init__(
-        self, packets: Packets, added: Added, data: U8, time: I64, number: I64, whole: Mapping[int, bytes]
-    ) -> None:
-        self.packets, self.added, self.time, self.number = packets, added, time, number
-        self._whole = whole
-        self._bytes = data.data
-        # a first fragment is read alone only where it can never become whole
-        lost = packets.fragment & (packets.fragment_at == 0) & packets.cut
-        some = (packets.payload_len > 0) & (~packets.fragment | lost)
-        some &= packets.ports & ((packets.protocol == TCP) | (packets.protocol == UDP))
-        watch = added.watch[added.segment]
-        some &= watch != WATCH_NONE
-        self._some: Bool = some
-        at = np.flatnonzero(some)
-        want = wanted(
-            packets.protocol[at],
-            packets.src_port[at],
-            packets.dst_port[at],
-            _first_bytes(data, packets.payload[at], packets.payload_len[at].astype(np.int64)),
-            packets.payload_len[at],
-        )
-        self._wanted: Bool = np.zeros(len(some), bool)  # by itself, at any point of a flow
-        self._wanted[at[want != 0]] = True
-        self._wanted[list(whole)] = True
-        asked = (watch[at] == WATCH_ALL) | (added.rank[at] < INSPECT_PACKETS)
-        self._chosen: Bool = self._wanted.copy()
-        self._chosen[at[asked]] = True
-        self.fragments = set(np.flatnonzero(self._chosen & packets.fragment).tolist())
-        self._later: dict[int, Iterator[int]] = {}
-
-    def payload(self, row: Payload) -> bytes:
-        """Return the payload of a packet, or the datagram that became whole with it."""
-        if row.at in self._whole:
-            return self._whole[row.at]
-        return bytes(self._bytes[row.start : row.start + row.length])
-
-    def chosen(self) -> Iterator[Payload]:
-        """Yield what the parsers must see, in packet order."""
-        return self._rows(np.flatnonzero(self._chosen))
-
-    def row(self, at: int) -> Payload:
-        """Return the payload of one packet."""
-        return next(self._rows(np.array([at])))
-
-    def following(self, row: Payload) -> int | None:
-        """Return the next payload packet of a segment that was not chosen beforehand."""
-        if row.segment not in self._later:
-            start = int(self.added.start[row.segment])
-            last = row.segment + 1 == len(self.added.start)
-            order = self.added.order[start : None if last else int(self.added.start[row.segment + 1])]
-            rest = order[(order > row.at) & self._some[order] & ~self._chosen[order]]
-            self._later[row.segment] = iter(rest.tolist())
-        return next((at for at in self._later[row.segment] if at > row.at), None)
-
-    def _rows(self, at: I64) -> Iterator[Payload]:
-        p, added = self.packets, self.added
-        segment, side = added.segment[at], added.side[at]
-        syn = (p.tcp_flags[at] & SYN) != 0
-        columns = (
-            at, segment, added.token[segment], added.watch[segment], side, p.protocol[at] == TCP,
-            p.seq[at] + syn.astype(np.uint32), added.isn[segment, side], added.isn_at[segment, side] <= at,
-            added.rank[at], self._wanted[at], p.payload[at], p.payload_len[at], p.cut[at], p.family[at],
-            p.src_hi[at], p.src_lo[at], p.dst_hi[at], p.dst_lo[at], p.src_mac[at], p.dst_mac[at],
-            p.src_port[at], p.dst_port[at], self.time[at], self.number[at],
-        )  # fmt: skip
-        return map(Payload._make, zip(*(column.tolist() for column in columns), strict=True))
-
-
-def _first_bytes(data: U8, at: I64, length: I64) -> U64:
-    """Return the first eight payload bytes, big-endian, zeros behind a shorter payload."""
-    view = np.ndarray((len(data) - 7,), ">u8", data, strides=(1,))
-    head = view[at].astype(np.uint64)
-    missing = np.maximum(8 - length, 0).astype(np.uint64) * np.uint64(8)
-    short = missing > 0
-    head[short] = head[short] >> missing[short] << missing[short]
-    return head

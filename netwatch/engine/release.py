@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from netwatch.attribution.days import DAY_NS, day_of
 from netwatch.attribution.decide import Attributor, FlowFacts, Judgement
 from netwatch.engine.devices import Devices
-from netwatch.engine.inspection import Talked
+from netwatch.engine.talked import Talked
 from netwatch.flows.key import PORTS_BIT, V6_BIT
 from netwatch.flows.record import SYN_ACK_HIGH, SYN_ACK_LOW, SYN_HIGH, SYN_LOW, Rows, gather
 from netwatch.model.address import address
