@@ -78,6 +78,10 @@ def main(argv: Sequence[str] | None = None) -> ExitCode:
         sys.stdout.flush()  # what fails here would else fail behind every handler
     except NetwatchError as error:
         print(f"netwatch: {escaped(str(error))}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:  # stdout is what failed
+            _close_stdout()
         return error.exit_code
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
