@@ -149,7 +149,7 @@ class Releaser:
         ends = Ends(rows, hint)
         client_local = self._local.contains(ends.family, *ends.client)
         server_local = self._local.contains(ends.family, *ends.server)
-        at_server = server_local & ~client_local
+        at_server = (server_local & ~client_local) | _is_group(ends.family, *ends.client)
         device, devices = self._devices.code(
             np.where(at_server, ends.of_server(rows["mac"]), ends.of_client(rows["mac"])),
             ends.family,
@@ -228,6 +228,13 @@ class Releaser:
             judged.append(judgement)
             talk.append(talks[_talk(protocol, hello, judgement.ech)])
         return _spread(rows, judged, list(talks), talk, (alike, kind, apart), spoken)
+
+
+def _is_group(family: U8, hi: U64, lo: U64) -> Bool:
+    """Whether an address is a multicast or the broadcast one: no device has it."""
+    v4 = (lo >> np.uint64(28) == 14) | (lo == HIGH)
+    group: Bool = np.where(family == 4, v4, hi >> np.uint64(56) == 0xFF)
+    return group
 
 
 class _Spoken(NamedTuple):

@@ -133,6 +133,14 @@ def test_a_link_layer_address_of_nobody_names_no_device(mac: int) -> None:
     assert device(Host(mac, PHONE.ip), SERVER) == f"ip:{PHONE_IP}"
 
 
+@pytest.mark.parametrize("group", ["255.255.255.255", "224.0.0.251"])
+def test_a_group_of_hosts_is_no_device_also_where_it_is_the_client(group: str) -> None:
+    """A DHCP server's offer to everyone: who it is for is the client, who sent it is the device."""
+    everyone = outside(group)._replace(mac=0xFF_FF_FF_FF_FF_FF)
+    flow = run_both([datagram(LAPTOP, everyone, hellos.dhcp(b"", op=2), ports=(67, 68))]).flow
+    assert (flow["client_ip"], flow["device_id"]) == (group, LAPTOP_ID)
+
+
 def test_a_link_without_addresses_names_devices_by_ip() -> None:
     frames = [segment(PHONE, SERVER, flags=SYN), segment(LAPTOP, SERVER, flags=SYN)]
     raw = [one._replace(data=one.data[14:]) for one in frames]
