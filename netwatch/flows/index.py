@@ -41,26 +41,22 @@ class FlowIndex:
         """Return the row of each key, int64[N]; a new key gets a row whose token is FRESH."""
         n = len(word0)
         self._reserve(n)
-        at = self._home(word0, word1, wide)
+        slot = self._home(word0, word1, wide)
         found = np.full(n, -1, np.int64)
         pending = np.arange(n)
-        while True:
+        while len(pending):
+            at = slot[pending]
             held = self._slots[at]
-            same = self._same(held, word0, word1, wide)
+            same = self._same(held, pending, word0, word1, wide)
             found[pending[same]] = held[same]
-            if same.all():
-                return found
             empty = held == EMPTY
-            again = ~same
+            stay = np.zeros(len(pending), bool)
             if empty.any():
-                won = self._claim(at[empty], word0[empty], word1[empty], None if wide is None else wide[empty])
-                found[pending[empty]] = won
-                again[empty] = won < 0  # somebody else has the slot now, perhaps for the same key
-            at = np.where(empty, at, (at + 1) & (len(self._slots) - 1))[again]
-            pending, word0, word1 = pending[again], word0[again], word1[again]
-            wide = None if wide is None else wide[again]
-            if not len(pending):
-                return found
+                stay[empty] = ~self._claim(pending[empty], at[empty], found, word0, word1, wide)
+            move = ~(same | empty)
+            slot[pending[move]] = (at[move] + 1) & (len(self._slots) - 1)
+            pending = pending[move | stay]
+        return found
 
     def remove(self, rows: I64) -> None:
         """Forget the keys of rows; the rows may be handed out again."""
@@ -83,30 +79,30 @@ class FlowIndex:
         mixed *= m[5]
         return (mixed >> np.uint64(65 - len(self._slots).bit_length())).astype(np.int64)
 
-    def _same(self, held: I32, word0: U64, word1: U64, wide: U64 | None) -> Bool:
+    def _same(self, held: I32, pending: I64, word0: U64, word1: U64, wide: U64 | None) -> Bool:
         row = np.where(held >= 0, held, 0)
-        same: Bool = (held >= 0) & (self.rows["word0"][row] == word0)
-        same &= self.rows["word1"][row] == word1
+        same: Bool = (
+            (self.rows["word0"][row] == word0[pending]) & (self.rows["word1"][row] == word1[pending]) & (held >= 0)
+        )
         if wide is not None:
-            v6 = np.flatnonzero(same & (word1 & np.uint64(V6_BIT) != 0))
-            same[v6] = (self.rows["wide"][row[v6]] == wide[v6]).all(axis=1)
+            v6 = np.flatnonzero(same & (word1[pending] & np.uint64(V6_BIT) != 0))
+            same[v6] = (self.rows["wide"][row[v6]] == wide[pending[v6]]).all(axis=1)
         return same
 
-    def _claim(self, at: I64, word0: U64, word1: U64, wide: U64 | None) -> I64:
-        """Let the first packet that wants an empty slot have it; return its new row, -1 for the others."""
-        claim = (CLAIM - np.arange(len(at))).astype(np.int32)
+    def _claim(self, want: I64, at: I64, found: I64, word0: U64, word1: U64, wide: U64 | None) -> Bool:
+        """Let the first packet that wants an empty slot have it; return who won."""
+        claim = (CLAIM - np.arange(len(want))).astype(np.int32)
         self._slots[at[::-1]] = claim[::-1]  # the last write stays: that of the earliest packet
-        won = self._slots[at] == claim
-        place = at[won]
-        row = self._take(len(place))
+        won: Bool = self._slots[at] == claim
+        winner, place = want[won], at[won]
+        row = self._take(len(winner))
         self._slots[place] = row
         self._slot_of[row] = place
-        self.rows["word0"][row] = word0[won]
-        self.rows["word1"][row] = word1[won]
-        self.rows["wide"][row] = 0 if wide is None else wide[won]
-        rows = np.full(len(at), -1, np.int64)
-        rows[won] = row
-        return rows
+        self.rows["word0"][row] = word0[winner]
+        self.rows["word1"][row] = word1[winner]
+        self.rows["wide"][row] = 0 if wide is None else wide[winner]
+        found[winner] = row
+        return won
 
     def _take(self, n: int) -> I32:
         again = min(n, len(self._free))
