@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from netwatch.attribution.blindness import needs_name
 from netwatch.attribution.days import DAY_NS, day_of
 from netwatch.attribution.decide import Attributor, FlowFacts, Judgement
 from netwatch.engine.devices import Devices
@@ -18,23 +19,18 @@ from netwatch.model.address import address
 from netwatch.model.arrays import I32, U8, U64, Bool
 from netwatch.model.distinct import distinct
 from netwatch.model.limits import LABEL_CACHE
-from netwatch.model.packets import ICMP, ICMP6, TCP
+from netwatch.model.packets import TCP
 from netwatch.model.reading import Hello
 from netwatch.model.records import BLIND, Evidence, FlowBatch, Label, Place, Talk
 from netwatch.model.text import wire_text
 from netwatch.places.local import LocalNetworks
 from netwatch.places.places import Places
 
-IGMP: Final = 2
 ESP: Final = 50
 AH: Final = 51
-NAMELESS: Final = frozenset(("dns", "mdns", "llmnr", "nbns", "dhcp", "ntp", "ssdp"))  # protocols that need no name
 BLIND_CODE: Final = {reason: code for code, reason in enumerate(BLIND)}
 RELEASE_ROWS: Final = 2_048  # what an export holds as text at a time: about 8 MB
 HIGH: Final = np.uint64(0xFFFF_FFFF)
-# IP protocol -> is one of those
-CONTROL: Final = np.isin(np.arange(256), (ICMP, ICMP6, IGMP), kind="table")
-IPSEC: Final = np.isin(np.arange(256), (ESP, AH), kind="table")
 
 
 class Ends:
@@ -158,7 +154,7 @@ class Releaser:
         server, server_code = self._servers(ends)
         places = self._places.describe(server)
         judged = self._judge(rows, ends, told, server, server_code, places, server_local)
-        in_coverage = ~(client_local & server_local) & ~CONTROL[ends.protocol] & judged.named_kind
+        in_coverage = ~(client_local & server_local) & judged.needs_name
         tcp = ends.protocol == TCP
         flags = rows["flags"]
         return FlowBatch(
@@ -213,6 +209,7 @@ class Releaser:
         judged: list[Judgement] = []
         talks = Coder()
         talk: list[int] = []
+        needed: list[int] = []
         for i, row in zip(at.tolist(), zip(*(column.tolist() for column in columns), strict=True), strict=True):
             code, port, local, transport, word, shaken, payload, start, number = row
             one, protocol = told[i], spoken.words[word]
@@ -227,7 +224,8 @@ class Releaser:
             judgement = self._attributor.judge(facts)
             judged.append(judgement)
             talk.append(talks[_talk(protocol, hello, judgement.ech)])
-        return _spread(rows, judged, list(talks), talk, (alike, kind, apart), spoken)
+            needed.append(needs_name(protocol, transport))
+        return _spread(rows, judged, (list(talks), talk, needed), (alike, kind, apart))
 
 
 def _is_group(family: U8, hi: U64, lo: U64) -> Bool:
@@ -248,12 +246,12 @@ def _spoken(told: Sequence[Talked | None], transport: U8) -> _Spoken:
     words = Coder()
     none, ipsec = words[None], words["ipsec"]
     code = np.array([none if one is None else words[one.protocol] for one in told], np.int32)
-    code[(code == none) & IPSEC[transport]] = ipsec
+    code[(code == none) & ((transport == ESP) | (transport == AH))] = ipsec
     return _Spoken(list(words), code)
 
 
 class _Judged(NamedTuple):
-    """Labels, talks, blind reasons and evidence of N flows, as FlowBatch has them; named_kind: needs a name."""
+    """Labels, talks, blind reasons and evidence of N flows, as FlowBatch has them."""
 
     label: I32
     labels: Sequence[Label]
@@ -261,15 +259,19 @@ class _Judged(NamedTuple):
     talks: Sequence[Talk]
     blind: U8
     evidence: Mapping[int, tuple[Evidence, ...]]
-    named_kind: Bool
+    needs_name: Bool
 
 
 def _spread(
-    rows: Rows, judged: Sequence[Judgement], talks: Sequence[Talk], talk: Sequence[int],
-    groups: tuple[NDArray[np.intp], I32, NDArray[np.intp]], spoken: _Spoken,
+    rows: Rows, judged: Sequence[Judgement], more: tuple[Sequence[Talk], Sequence[int], Sequence[int]],
+    groups: tuple[NDArray[np.intp], I32, NDArray[np.intp]],
 ) -> _Judged:  # fmt: skip
-    """Spread judgements over all flows: first those of each kind of `alike` flows, then those of the ones `apart`."""
+    """Spread judgements over all flows: first those of each kind of `alike` flows, then those of the ones `apart`.
+
+    more: distinct talks, and for each judgement which of them it goes with, and whether such a flow needs a name.
+    """
     alike, kind, apart = groups
+    talks, talk, needed = more
     labels = Coder()
     kinds = len(judged) - len(apart)
 
@@ -286,10 +288,9 @@ def _spread(
     columns = (at, kind[shown], rows["start"][at], rows["number"][at])
     for i, k, start, number in zip(*(column.tolist() for column in columns), strict=True):
         evidence[i] = tuple(piece._replace(time=start, packet=number) for piece in judged[k].evidence)
-    named = np.array([word not in NAMELESS for word in spoken.words], bool)
     return _Judged(
         spread([labels[one.label] for one in judged]), list(labels), spread(talk), talks,
-        spread([BLIND_CODE[one.blind] for one in judged]).astype(np.uint8), evidence, named[spoken.code],
+        spread([BLIND_CODE[one.blind] for one in judged]).astype(np.uint8), evidence, spread(needed) != 0,
     )  # fmt: skip
 
 

@@ -92,6 +92,7 @@ def test_coverage_is_traffic_of_devices_with_the_outside_that_has_a_name() -> No
     ntp = b"\x23" + bytes(47)
     assert coverage([datagram(PHONE, SERVER, ntp, ports=(123, 123))]) == [False]
     assert coverage([datagram(PHONE, GROUP, bytes(40), ports=(5353, 5353))]) == [False]
+    assert coverage([frame(PHONE, SERVER, bytes(24), 89)]) == [False], "OSPF: no name and no reason for its lack"
 
 
 def blind(frames: list[Frame]) -> str | None:
