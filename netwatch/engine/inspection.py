@@ -1,6 +1,7 @@
 """Hands the few payloads that can carry a name to the parsers, in packet order, and keeps what they told."""
 
 import heapq
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
@@ -39,7 +40,7 @@ class Inspection:
 
     def __init__(self, devices: Devices, lookups: Lookups, memory: DnsMemory, local: LocalNetworks) -> None:
         self.inspector = Inspector()
-        self.talked: dict[int, Talked] = {}
+        self.talked: defaultdict[int, Talked] = defaultdict(Talked)
         self._pieced: set[int] = set()  # flows whose payload came in fragments
         self._devices = devices
         self._lookups = lookups
@@ -116,9 +117,7 @@ class Inspection:
 
     def _take(self, row: Payload, reading: Reading) -> None:
         if reading.protocol is not None or reading.hello is not None or reading.names:
-            told = self.talked.get(row.token)
-            if told is None:
-                told = self.talked[row.token] = Talked()
+            told = self.talked[row.token]
             told.protocol = reading.protocol or told.protocol
             told.hello = told.hello or reading.hello
             told.undecryptable = (told.undecryptable or reading.undecryptable) and told.hello is None
@@ -151,7 +150,7 @@ class Inspection:
     def _carry(self, before: int, after: int) -> None:
         told = self.talked.get(before)
         if told is not None:
-            self.talked.setdefault(after, Talked()).take_over(told)
+            self.talked[after].take_over(told)
 
     def _remember(self, block: Block, learnt: list[Learnt]) -> None:
         """Bring answers and the beginnings of flows together in packet order."""
@@ -203,10 +202,7 @@ class Inspection:
             near, far = address(family, near_hi, near), address(family, far_hi, far)
         names = self._memory.names(device_id(mac, near), far, time)
         if names:
-            told = self.talked.get(token)
-            if told is None:
-                told = self.talked[token] = Talked()
-            told.answers = names
+            self.talked[token].answers = names
 
 
 class Start(NamedTuple):

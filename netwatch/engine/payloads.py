@@ -1,18 +1,17 @@
 """The payloads of a block of packets: which of them the parsers must see, as plain numbers and bytes."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from netwatch.flows.record import WATCH_ALL, WATCH_NONE
+from netwatch.flows.segments import SYN
 from netwatch.flows.table import Added
 from netwatch.model.arrays import I64, U8, U64, Bool
 from netwatch.model.limits import INSPECT_PACKETS
 from netwatch.model.packets import TCP, UDP, Packets
 from netwatch.names.select import wanted
-
-SYN: Final = 2
 
 
 class Payload(NamedTuple):
