@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, TextIO
 
 from netwatch.model.text import display
+from netwatch.places.device import is_random
 
 BLIND_TEXT: Final = {
     "ech": "the name is hidden by Encrypted ClientHello",
@@ -123,6 +124,8 @@ def _apps(page: Page, summary: Row) -> None:
 def _heading(device: Row) -> str:
     identifier = device["device_id"] or "(further devices)"
     vendor = display(device["device_vendor"]) if device["device_vendor"] else ""
+    if identifier.startswith("mac:") and is_random(int(identifier[4:].replace(":", ""), 16)):
+        vendor = "randomised address"
     about = ", ".join(part for part in (identifier, vendor) if part)
     return f"{display(device['device_name'])} ({about})" if device["device_name"] else about
 
