@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from support.corpora import CORPORA, adversarial, needs_corpora, truth
+from support.corpora import CORPORA, DAMAGED, adversarial, needs_corpora, truth
 
 from netwatch.decode.fragments import Fragments
 from netwatch.decode.packets import decode
@@ -15,14 +15,6 @@ from netwatch.model.packets import MALFORMED, NON_IP, OK, TOO_DEEP, TRUNCATED, P
 from netwatch.sources import open_capture
 
 WORDS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
-DAMAGED = {
-    "zeek__trunc__mpls-6in6-broken.pcap.gz",
-    "zeek__quic__383379789-decrypt-crash.pcap",
-    "ndpi__fuzz-2006-09-29-28586.pcap",
-    "ndpi__fuzz-2021-10-13.pcap",
-    "ndpi__ip_fragmented_garbage.pcap",
-    "tcpdump__ipv6_frag6_negative_len.pcap",
-}
 
 Row = tuple[Any, ...]
 

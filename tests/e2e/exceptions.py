@@ -6,18 +6,6 @@ fails the test, so that this list only holds what is so.
 
 from typing import Any, Final
 
-# conversations that no reader agrees on: damaged on purpose (README of the corpora)
-DAMAGED: Final = frozenset(
-    {
-        "zeek__trunc__mpls-6in6-broken.pcap.gz",
-        "zeek__quic__383379789-decrypt-crash.pcap",
-        "ndpi__fuzz-2006-09-29-28586.pcap",
-        "ndpi__fuzz-2021-10-13.pcap",
-        "ndpi__ip_fragmented_garbage.pcap",
-        "tcpdump__ipv6_frag6_negative_len.pcap",
-    }
-)
-
 # captures that end with exit code 4
 PARTIAL: Final = {
     "ndpi__fuzz-2021-10-13.pcap": "the file ends inside its second record",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from e2e import exceptions
 from support import judge
-from support.corpora import capture, needs_corpora, truth
+from support.corpora import DAMAGED, capture, needs_corpora, truth
 from support.run import Run, replay
 
 pytestmark = needs_corpora
@@ -97,7 +97,7 @@ def test_p11_dhcp_host_names_name_the_devices() -> None:
 def test_p11_conversations_have_the_packets_and_bytes_that_tshark_counts() -> None:
     rows, faults = 0, []
     for name, row, run in dissected():
-        if name in exceptions.DAMAGED:
+        if name in DAMAGED:
             continue
         expected, seen = judge.conversations(row, run)
         rows += len(expected)

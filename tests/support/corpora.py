@@ -5,13 +5,26 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 CORPORA = Path(__file__).resolve().parents[3] / "shared" / "corpora"
 needs_corpora = pytest.mark.skipif(
     not (CORPORA / "truth.jsonl.gz").exists(), reason="no ../shared/corpora beside the project: corpus tests skipped"
+)
+
+
+# conversations that no reader agrees on: damaged on purpose (README of the corpora)
+DAMAGED: Final = frozenset(
+    {
+        "zeek__trunc__mpls-6in6-broken.pcap.gz",
+        "zeek__quic__383379789-decrypt-crash.pcap",
+        "ndpi__fuzz-2006-09-29-28586.pcap",
+        "ndpi__fuzz-2021-10-13.pcap",
+        "ndpi__ip_fragmented_garbage.pcap",
+        "tcpdump__ipv6_frag6_negative_len.pcap",
+    }
 )
 
 
