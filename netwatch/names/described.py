@@ -16,7 +16,7 @@ Test = Callable[[bytes, Ports], bool]
 
 WIREGUARD_SIZES: Final = {1: 148, 2: 92, 3: 64}  # handshake initiation, response, cookie
 STUN_COOKIE: Final = b"\x21\x12\xa4\x42"  # RFC 8489 section 5
-OPENVPN_PORT, NTP_PORT, NBNS_PORT, SSDP_PORT, IKE_PORT, IKE_NAT_PORT, MQTT_PORT = 1194, 123, 137, 1900, 500, 4500, 1883
+OPENVPN_PORT, NTP_PORT, NBNS_PORT, SSDP_PORT, IKE_PORT, IKE_NAT_PORT = 1194, 123, 137, 1900, 500, 4500
 
 
 def wireguard(payload: bytes, _ports: Ports) -> bool:

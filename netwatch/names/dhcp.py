@@ -10,7 +10,7 @@ from netwatch.names.cursor import Cursor
 from netwatch.names.store import Store
 from netwatch.names.talk import Datagram, DatagramReader
 
-SERVER, CLIENT, V6_CLIENT, V6_SERVER = 67, 68, 546, 547
+SERVER, CLIENT = 67, 68
 _COOKIE: Final = 0x6382_5363
 PAD, HOST_NAME, REQUESTED_ADDRESS, FQDN, END = 0, 12, 50, 81, 255
 _FQDN_WIRE: Final = 0x04  # flag E: the name is in wire format

@@ -17,7 +17,7 @@ from netwatch.names.reassembly import Assembler
 from netwatch.names.store import Store
 from netwatch.names.talk import Datagram, DatagramReader
 
-LONG, FIXED = 0x80, 0x40
+LONG = 0x80
 PADDING, PING, ACK, ACK_ECN, CRYPTO, CONNECTION_CLOSE = 0x00, 0x01, 0x02, 0x03, 0x06, 0x1C
 DOQ_PORT: Final = 853
 DATAGRAM_MIN: Final = 1_200  # RFC 9000 section 14.1, of those with a client's Initial

@@ -25,7 +25,8 @@ def netwatch(*words: str, **environ: str) -> bytes:
 def test_the_page_holds_the_facts() -> None:
     text = netwatch("replay", PHONE).decode()
     for fact in ("461 packets", "Ana-iPhone (mac:8e:12:34:56:78:9a, randomised address)", "bo-latitude", "Dell",
-                 "TikTok", "ByteDance → CN", "WeChat", "Tencent → CN", "sni 2", "quic_sni 1", "http_host 1", "certificate 1", "looked up",
+                 "TikTok", "ByteDance → CN", "WeChat", "Tencent → CN", "sni 2", "quic_sni 1",
+                 "http_host 1", "certificate 1", "looked up",
                  "no_name_offered", "Ledger: 461 packets seen = 457 ok, 4 non_ip, 0 malformed",
                  "dbip-country"):  # fmt: skip
         assert fact in text
