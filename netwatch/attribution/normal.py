@@ -58,9 +58,9 @@ def _a_labels(name: str) -> str | None:
     """
     from unicodedata import category, normalize
 
-    labels = normalize("NFKC", name.translate(_DOTS).lower()).split(".")
+    labels = [normalize("NFKC", label) for label in name.translate(_DOTS).lower().split(".")]
     for place, label in enumerate(labels):
-        if label.isascii():
+        if label.isascii() and "." not in label:
             continue
         if len(label) > LABEL_MAX or not all(char == "-" or category(char)[0] in "LMN" for char in label):
             return None
