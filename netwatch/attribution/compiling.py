@@ -1,6 +1,8 @@
 """Documents into the compiled catalogue. No file is read here: runtime/signatures.py does that and names the lines."""
 
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
 
 from msgspec import Raw, json
 
@@ -8,6 +10,8 @@ from netwatch.attribution.catalogue import App, Compiled, Dated, Entry, NetworkR
 from netwatch.attribution.documents import AppFile, Company, Documents, Endpoint
 from netwatch.attribution.prefixes import flatten, parse_prefix
 from netwatch.model.address import V6
+
+bounds_of: Final = lru_cache(8_192)(parse_prefix)  # asked where a file is checked, and here
 
 
 def compile_documents(documents: Documents, version: str, digest: str = "") -> Compiled:
@@ -48,10 +52,11 @@ def parents_of(name: str) -> Iterator[str]:
 
 
 def _confidence(row: Endpoint, file: AppFile, shared: dict[str, str]) -> str:
-    tenant = row.operator is not None or any(
-        shared.get(above, file.app.company) != file.app.company for above in parents_of(row.name)
-    )
-    return "medium" if tenant and row.confidence == "high" and file.app.kind != "infra" else row.confidence
+    if row.confidence != "high" or file.app.kind == "infra":
+        return row.confidence
+    own = file.app.company
+    tenant = row.operator is not None or any(shared.get(above, own) != own for above in parents_of(row.name))
+    return "medium" if tenant else "high"
 
 
 def _app(path: str, file: AppFile) -> App:
@@ -78,7 +83,7 @@ def _networks(files: list[AppFile]) -> Networks:
     for place, net in sorted(claims, key=lambda claim: claim[1].claim != "resolver"):
         confidence = "low" if net.tenancy == "shared" else net.confidence
         for text in net.prefixes:
-            bounds = parse_prefix(text)
+            bounds = bounds_of(text)
             if bounds is not None:
                 ranges.append((*bounds, len(rows)))
                 rows.append(NetworkRow(place, text, net.name, net.tenancy, net.claim, confidence))

@@ -1,7 +1,9 @@
 """The catalogue from the disk: compiled in an installed package, as TOML in a clone, with the user's own files."""
 
+import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,19 @@ VERSION: Final = "VERSION"
 COMPILED_MAX: Final = 256 * 1024 * 1024  # B2
 
 
+@contextmanager
+def _collecting_no_garbage() -> Iterator[None]:
+    """Spare the collector tens of thousands of young objects, which are no garbage while files are read."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@_collecting_no_garbage()
 def load(user_folders: Sequence[Path] | None = None) -> Catalogue:
     """Load the catalogue.
 
@@ -37,17 +52,22 @@ def load(user_folders: Sequence[Path] | None = None) -> Catalogue:
     return Catalogue(compile_documents(reader.finish(), f"{catalogue.version}+user")) if reader.count else catalogue
 
 
+@_collecting_no_garbage()
 def compile_catalogue(folder: Path) -> bytes:
     """Return the compiled form of a folder of signatures. Needs no NumPy. Raises DataError with file and line."""
     from msgspec import json
 
     from netwatch.attribution.compiling import compile_documents
-    from netwatch.runtime.signature_files import read_documents
+    from netwatch.runtime.signature_files import Reader
 
-    documents = read_documents(folder)
-    return json.encode(compile_documents(documents, _version(folder), digest(folder)))
+    reader = Reader()
+    reader.take(folder, trusted=True)
+    documents, version = reader.finish(), _version(folder)
+    checksum = _checksum(version, ((name, file.text.encode()) for name, file in reader.read.items()))
+    return json.encode(compile_documents(documents, version, checksum))
 
 
+@_collecting_no_garbage()
 def read_folder(folder: Path) -> Catalogue:
     """Read a folder of signatures. Raises DataError with file and line."""
     from netwatch.attribution.compiling import compile_documents
@@ -76,14 +96,19 @@ def self_test(what: Catalogue | Path | None = None) -> list[str]:
 
 def digest(folder: Path) -> str:
     """Return a checksum over names and contents of the files that a catalogue is made of."""
+    from netwatch.runtime.signature_files import signature_names
+    from netwatch.runtime.tomlfiles import read_capped
+
+    names = signature_names(folder)
+    return _checksum(_version(folder), ((name, read_capped(f"{folder}/{name}")) for name in names))
+
+
+def _checksum(version: str, contents: Iterable[tuple[str, bytes]]) -> str:
     import hashlib
 
-    from netwatch.runtime.signature_files import signature_paths
-
-    total = hashlib.sha256()
-    for path in [*signature_paths(folder), folder / VERSION]:
-        content = path.read_bytes() if path.exists() else b""
-        total.update(f"{path.relative_to(folder).as_posix()}\n{len(content)}\n".encode())
+    total = hashlib.sha256(version.encode())
+    for name, content in contents:
+        total.update(f"\n{name}\n{len(content)}\n".encode("utf-8", "surrogateescape"))
         total.update(content)
     return total.hexdigest()
 

@@ -10,26 +10,39 @@ from netwatch.model.errors import DataError
 FILE: Final = Path(__file__).parents[1] / "data" / "public-suffixes.bin"
 
 
+class Rules:
+    """What a section of the list, or all of it, names."""
+
+    def __init__(self, rules: list[str]) -> None:
+        self._names: Final = frozenset(rules)
+        self._above: Final = frozenset(rule[2:] for rule in rules if rule.startswith("*."))
+
+    def __contains__(self, name: str) -> bool:
+        if name in self._names:
+            return True
+        return name.partition(".")[2] in self._above and f"!{name}" not in self._names
+
+
 @cache
-def _rules() -> tuple[frozenset[str], frozenset[str]]:
+def _sections() -> tuple[Rules, Rules, Rules]:
     try:
-        sections = zlib.decompress(FILE.read_bytes()).decode("ascii").split("\n\n")
+        both = zlib.decompress(FILE.read_bytes()).decode("ascii").split("\n\n")
     except (OSError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{FILE}: cannot be read: {error}; install netwatch again") from error
-    icann, private = (frozenset(section.split("\n")) for section in sections)
-    return icann, private
+    icann, private = (section.split("\n") for section in both)
+    return Rules(icann), Rules(private), Rules(icann + private)
 
 
 def is_public(name: str) -> bool:
     """Tell whether a registry sells names directly below this one (`co.uk`). Raises DataError."""
-    return _holds(_rules()[0], name)
+    return name in _sections()[0]
 
 
 def is_shared(name: str) -> bool:
     """Tell whether a company hands out names directly below this one (`github.io`). Raises DataError."""
-    return _holds(_rules()[1], name)
+    return name in _sections()[1]
 
 
-def _holds(rules: frozenset[str], name: str) -> bool:
-    parent = name.partition(".")[2]
-    return name in rules or (f"*.{parent}" in rules and f"!{name}" not in rules)
+def every_suffix() -> Rules:
+    """Return the rules of both, to be asked for many names. Raises DataError."""
+    return _sections()[2]

@@ -1,5 +1,6 @@
 """Signature files: every broken rule is an error with file and line; the compiled form is the same catalogue."""
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from netwatch.model.errors import DataError, ExitCode
 from netwatch.runtime import signatures, suffixes, tomlfiles
 from netwatch.runtime.signature_files import FILES_MAX
 
+SHIPPED = Path(__file__).resolve().parents[2] / "signatures"
 COMPANY = """\
 schema = 1
 id = "acme"
@@ -327,6 +329,30 @@ assert "numpy" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_tomli_and_the_standard_library_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tomli")
+    for number, (old, new, _, _) in enumerate(BROKEN):
+        folder(tmp_path / "all", APP.replace(old, new, 1), COMPANY.replace('"acme"', f'"c{number}"'), f"c{number}")
+    said = []
+    for parser in ("tomli", "tomllib"):
+        tomlfiles._toml.cache_clear()
+        with monkeypatch.context() as patched:
+            if parser == "tomllib":
+                patched.setitem(sys.modules, "tomli", None)
+            assert tomlfiles._toml().__name__ == parser
+            said.append((signatures.self_test(tmp_path / "all"), signatures.read_folder(SHIPPED).documents))
+    tomlfiles._toml.cache_clear()
+    assert len(said[0][0]) >= len(BROKEN)
+    assert said[0] == said[1]
+
+
+def test_the_collector_runs_again_after_files_were_read(tmp_path: Path) -> None:
+    signatures.read_folder(folder(tmp_path))
+    assert gc.isenabled()
+    refused(folder(tmp_path, "x"))
+    assert gc.isenabled()
 
 
 def test_the_shipped_signatures_prove_themselves() -> None:
