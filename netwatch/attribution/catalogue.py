@@ -159,6 +159,7 @@ class Catalogue:
         self._raw_documents = compiled.documents
         self._networks: Networks | None = None
         self._starts6: list[Address] = []
+        self._network_matches: dict[int, NetworkMatch] = {}  # by row
         self._documents: Documents | None = None
         self._by_id: dict[str, App] | None = None
         self._ownership: dict[tuple[str, str], Ownership] = {}
@@ -185,6 +186,12 @@ class Catalogue:
     def apps(self) -> Iterator[App]:
         """Yield every app, SDK, platform and operator, by id."""
         return iter(self._apps)
+
+    def endpoints(self) -> Iterator[Match]:
+        """Yield every endpoint, each as what its own name must meet."""
+        for table, exact in ((self._exact, True), (self._suffix, False)):
+            for name, entry in table.items():
+                yield self._matched(name, entry, name, exact=exact)
 
     def owners(self) -> Iterator[Owner]:
         """Yield every company, by id."""
@@ -232,11 +239,15 @@ class Catalogue:
             row = networks.asns.get(asn, -1)
             if row < 0:
                 return None
-        found = networks.rows[row]
-        app = self._apps[found.app]
-        rule = f"signatures/{app.path}#{found.text}"
-        dedicated = found.tenancy == "dedicated"
-        return NetworkMatch(app, found.text, found.name, dedicated, found.claim, found.confidence, rule)
+        match = self._network_matches.get(row)
+        if match is None:
+            found = networks.rows[row]
+            app = self._apps[found.app]
+            rule = f"signatures/{app.path}#{found.text}"
+            dedicated = found.tenancy == "dedicated"
+            match = NetworkMatch(app, found.text, found.name, dedicated, found.claim, found.confidence, rule)
+            self._network_matches[row] = match
+        return match
 
     def owner_on(self, owner_id: str, day: str) -> Ownership | None:
         """Tell who stands behind an owner on a day (`2025-11-24`); None for an owner that is not known.
@@ -272,6 +283,17 @@ class Catalogue:
             self._ownership.clear()
         self._ownership[key] = out
         return out
+
+    def ever_above(self, owner_id: str) -> frozenset[str]:
+        """Return an owner and every company that was above it on some day."""
+        line = {owner_id}
+        open_ids = [owner_id]
+        while open_ids:
+            owner = self._owners.get(open_ids.pop())
+            new = {row.id for row in owner.parents} - line if owner is not None else set()
+            line |= new
+            open_ids += new
+        return frozenset(line)
 
     def regional(self, owner_id: str, day: str) -> "list[Control]":
         """Return the control rows of one region that are valid on a day: printed beside an answer, never instead."""

@@ -15,17 +15,19 @@ from netwatch.model.text import escaped
 # one line a command: name -> (module, what it does)
 COMMANDS: Final = {
     "replay": ("netwatch.cli.replay", "read captures: which apps talked, whose they are, and how we know"),
+    "check": ("netwatch.cli.check", "judge captures by a policy: PASS, FAIL or INCONCLUSIVE, each with its evidence"),
     "explain": ("netwatch.cli.explain", "say what is known of a name or an address"),
     "apps": ("netwatch.cli.apps", "list the apps of the catalogue, with owner and country of control"),
-    "signatures": ("netwatch.cli.signatures", "test the signature files"),
+    "doctor": ("netwatch.cli.doctor", "look whether everything that a verdict rests on is there and works"),
+    "signatures": ("netwatch.cli.signatures", "lint, test and begin signature files and policies"),
 }
 
 WELCOME: Final = """\
 netwatch says which apps on a network send data, whose they are, and on what evidence. Worth trying:
 
-  netwatch replay capture.pcap              which apps talked, controlled from where, on what evidence
-  netwatch explain log-sg.tiktokv.com       what is known of a name or an address
-  netwatch replay --help                    every option
+  netwatch replay capture.pcap                       which apps talked, controlled from where, on what evidence
+  netwatch check capture.pcap --policy us-eo-2020    is anything here still talking to TikTok or WeChat
+  netwatch explain log-sg.tiktokv.com                what is known of a name or an address
 """
 
 

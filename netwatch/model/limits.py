@@ -60,5 +60,11 @@ SUMMARY_CELLS: Final = 131_072  # M3: sums of a summary, by device, label, count
 EVIDENCE: Final = 16  # pieces kept for one flow
 LABEL_CACHE: Final = 65_536  # attribution results kept
 
+POLICY_RULES: Final = 256  # B3: rows of a policy
+POLICY_WORDS: Final = 1_024  # B3: words of one key
+CLAIMS: Final = 65_536  # M3: sums of a check, by device and label; about 40 MiB
+PROOFS: Final = 8  # pieces of evidence kept for one of them
+CLIENTS: Final = 16  # addresses of one device that a check tells apart
+
 FILTER_TEXT: Final = 65_536  # characters of a filter expression: hundreds of addresses fit
 FILTER_DEPTH: Final = 100  # parentheses, and changes between and and or: evaluation is recursive

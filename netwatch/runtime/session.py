@@ -2,20 +2,23 @@
 
 import gc
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple, Protocol
 
+from netwatch.attribution.catalogue import Catalogue
 from netwatch.decode.link import link_name
 from netwatch.engine.engine import Engine
 from netwatch.filters.parse import parse
 from netwatch.model.batch import PacketBatch
 from netwatch.model.errors import ExitCode
+from netwatch.model.ledger import Ledger
 from netwatch.model.limits import MAX_FLOWS, UNPACK_TOTAL
 from netwatch.model.records import Release
 from netwatch.places.local import LocalNetworks
+from netwatch.places.places import Places
 from netwatch.runtime import datafiles, signatures
 from netwatch.runtime.filtering import Filter
 from netwatch.runtime.signals import stoppable
@@ -24,20 +27,48 @@ from netwatch.sinks.base import Sink
 from netwatch.sinks.encode import json_object
 from netwatch.sinks.summary import Summary
 from netwatch.sources import Source, merge, open_capture
+from netwatch.sources.base import Deadline
 
-GC_THRESHOLD: Final = (100_000, 20, 100)  # records hold no cycles: looking for them often costs 5 % and finds nothing
+GC_THRESHOLD: Final = (1_000_000, 20, 100)  # records hold no cycles: looking for them often costs 5 % and finds nothing
 
 Progress = Callable[[int, int | None, int], None]
 """progress(bytes read, bytes in all or None, packets)."""
 
 
+class Judge(Protocol):
+    """What sees the records of a run and says a last word on them, before outputs are closed."""
+
+    def add(self, release: Release) -> None: ...
+
+    def verdict(self, end: "End") -> dict[str, object]: ...
+
+
+class End(NamedTuple):
+    """A run at its end.
+
+    record: the summary record.   coverage: of one device by its id, of all for None.   first, last: ns, None without a
+    packet.   ledger: the counters.   partial: a part of the input could not be read.
+    """
+
+    record: dict[str, object]
+    coverage: Callable[[str | None], Mapping[str, Any]]
+    first: int | None
+    last: int | None
+    ledger: Ledger
+    partial: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a replay ends with: the summary record, the exit code, and lines for the user (stderr)."""
+    """What a replay ends with: the summary record, the exit code, and lines for the user (stderr).
+
+    verdict: what the judge said, where there was one.
+    """
 
     summary: dict[str, object]
     exit_code: ExitCode
     messages: list[str]
+    verdict: dict[str, object] | None = None
 
     def json(self) -> str:
         """Return the summary record as one line of ASCII JSON."""
@@ -55,49 +86,84 @@ def replay(
     geo: Sequence[str] = (),
     local_nets: Sequence[str] = (),
     progress: Progress | None = None,
+    duration: int | None = None,
+    catalogue: Catalogue | None = None,
+    places: Places | None = None,
+    judge: Judge | None = None,
 ) -> Result:
     """Read captures through one engine and write what comes out.
 
     paths: captures in order, "-" for standard input.   writes: OUT.jsonl, OUT.csv, "-" for JSON Lines on stdout.
+    duration: seconds of capture time, counted from the first packet, after which the run ends; a piped input is left
+    then too where no packet comes.   catalogue, places: None: what is installed, and `geo`.
+    judge: is shown what is kept.
     Raises UsageError, SourceError, DataError or SinkError on the way; no output is then left half-written.
     """
     gc.set_threshold(*GC_THRESHOLD)
     local = LocalNetworks(local_nets)
-    catalogue = signatures.load()
-    places = datafiles.places(geo)
+    catalogue = signatures.load() if catalogue is None else catalogue
+    places = datafiles.places(geo) if places is None else places
     chosen = Filter(parse(filter_text), catalogue) if filter_text is not None else None
     streamed = any(path == "-" or Path(path).is_fifo() for path in paths)
     vendor = datafiles.vendors().vendor
+    deadline = None if duration is None else Deadline(duration)
     engine = Engine(catalogue, places, vendor, local, max_flows=max_flows, draw=_draw, streamed=streamed)
     with ExitStack() as stack:
         sources = [stack.enter_context(open_capture(path, max_bytes=max_bytes)) for path in paths]
-        sinks = [_guarded(stack, open_sink(spec, grow=streamed)) for spec in writes]
-        summary = Summary()
-
-        def emit(release: Release) -> None:
-            kept = release if chosen is None else chosen.keep(release)
-            summary.add(kept)
-            for sink in sinks:
-                sink.write(kept)
-
-        def wake() -> None:
-            for source in sources:
-                source.stop()
-
-        with stoppable(wake):
+        for source in sources:
+            source.deadline = deadline
+        outputs = _Outputs(chosen, judge, [_guarded(stack, open_sink(spec, grow=streamed)) for spec in writes])
+        alarm = (duration, lambda: _each(Source.leave, sources)) if streamed and duration is not None else None
+        with stoppable(lambda: _each(Source.stop, sources), alarm):
             for batch in _batches(sources, merge_by_time=merge_by_time):
-                for release in engine.feed(batch):
-                    emit(release)
+                outputs.take(engine.feed(batch))
                 if progress is not None:
                     _report(progress, sources)
-        for release in engine.finish():
-            emit(release)
+        outputs.take(engine.finish())
         messages, partial = _state(sources, engine)
-        messages += places.notices
-        record = summary.record([source.capture for source in sources], engine.ledger(), places.databases, catalogue)
-        for sink in sinks:
-            sink.close(record)
-    return Result(record, ExitCode.PARTIAL if partial else ExitCode.OK, messages)
+        record, verdict = outputs.close(sources, engine.ledger(), places, catalogue, partial=partial)
+    code = ExitCode.PARTIAL if partial else ExitCode.OK
+    return Result(record, code, [*messages, *places.notices], verdict)
+
+
+class _Outputs:
+    """What is done with the records of a run: the summary, the judge, the files."""
+
+    def __init__(self, chosen: Filter | None, judge: Judge | None, sinks: Sequence[Sink]) -> None:
+        self._chosen = chosen
+        self._judge = judge
+        self._sinks = sinks
+        self._summary = Summary()
+
+    def take(self, releases: Iterator[Release]) -> None:
+        """Hand each release, as far as it is wanted, to all of them."""
+        for release in releases:
+            kept = release if self._chosen is None else self._chosen.keep(release)
+            self._summary.add(kept)
+            if self._judge is not None:
+                self._judge.add(kept)
+            for sink in self._sinks:
+                sink.write(kept)
+
+    def close(
+        self, sources: Sequence[Source], ledger: Ledger, places: Places, catalogue: Catalogue, *, partial: bool
+    ) -> tuple[dict[str, object], dict[str, object] | None]:
+        """End the outputs; return the summary record and the verdict."""
+        captures = [source.capture for source in sources]
+        record = self._summary.record(captures, ledger, places.databases, catalogue)
+        verdict = None
+        if self._judge is not None:
+            first = min((capture.first for capture in captures if capture.first is not None), default=None)
+            last = max((capture.last for capture in captures if capture.last is not None), default=None)
+            verdict = self._judge.verdict(End(record, self._summary.coverages(), first, last, ledger, partial))
+        for sink in self._sinks:
+            sink.close(record, verdict)
+        return record, verdict
+
+
+def _each(do: Callable[[Source], None], sources: Sequence[Source]) -> None:
+    for source in sources:
+        do(source)
 
 
 def _draw(bits: int) -> int:

@@ -12,8 +12,11 @@ class Sink(Protocol):
     def write(self, release: Release) -> None:
         """Take the records of one release. Raises SinkError, which says how many records are not on disk."""
 
-    def close(self, summary: Mapping[str, object]) -> None:
-        """Bring everything to disk, with the summary record beside it. Raises SinkError as `write` does."""
+    def close(self, summary: Mapping[str, object], verdict: Mapping[str, object] | None = None, /) -> None:
+        """Bring everything to disk, with the summary record beside it. Raises SinkError as `write` does.
+
+        verdict: what a check said (sinks/verdict.py), for formats that show it.
+        """
 
     def abort(self) -> None:
         """Give up: what is written whole at the end leaves no trace, lines of a growing file stay."""

@@ -46,7 +46,7 @@ class Recording:
             some = release.lookups[lo : lo + LOOKUPS_AT_ONCE]
             self._put(1, self._rows.lookups(some), len(some))
 
-    def close(self, summary: Mapping[str, object]) -> None:
+    def close(self, summary: Mapping[str, object], _verdict: Mapping[str, object] | None = None) -> None:
         """Write the summary, bring all to disk and give the files their names. Raises SinkError."""
         if self._summary is None:
             return
@@ -124,7 +124,7 @@ class Stream:
         except OSError as error:
             raise SinkError(f"stdout: {reason(error)}; {count} flow records are not written") from error
 
-    def close(self, summary: Mapping[str, object]) -> None:
+    def close(self, summary: Mapping[str, object], _verdict: Mapping[str, object] | None = None) -> None:
         """Leave the stream open: it is not ours; the summary has no place on it."""
 
     def abort(self) -> None:

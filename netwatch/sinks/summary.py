@@ -1,6 +1,8 @@
 """The summary record: what a run saw, by app, owner, country and device (DESIGN section 4)."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from netwatch.model.arrays import I64
 from netwatch.model.ledger import Ledger
 from netwatch.model.limits import HOSTS, SUMMARY_CELLS
-from netwatch.model.records import BLIND, SCHEMA, FlowBatch, Label, Lookup, Release
+from netwatch.model.records import BLIND, SCHEMA, Device, FlowBatch, Label, Lookup, Release
 from netwatch.sinks.cells import DEVICE_AT, Cell, joined, split
 from netwatch.sinks.encode import time_text, time_texts
 
@@ -63,6 +65,10 @@ class _Class(NamedTuple):
     domicile: str | None
 
 
+_LOOKUP_CLASS: Final = slice(Lookup._fields.index("app_id"), Lookup._fields.index("domicile") + 1)
+"""Where the fields of _Class stand in a lookup, in the same order."""
+
+
 class _Table(dict[Any, int]):
     """Values numbered in the order of their first use."""
 
@@ -113,8 +119,12 @@ class Summary:
         """Add the records of one release."""
         if len(release.flows):
             self._add_flows(release.flows)
+        devices: dict[Device, int] = {}  # a release gives all lookups of a device the same names
         for lookup in release.lookups:
-            self._add_lookup(lookup)
+            index = devices.get(lookup.device)
+            if index is None:
+                index = devices[lookup.device] = self._device(*lookup.device)
+            self._add_lookup(lookup, index)
 
     def _add_flows(self, batch: FlowBatch) -> None:
         last_row = np.full(len(batch.devices), -1, np.int64)
@@ -182,9 +192,9 @@ class Summary:
             cell[3] = min(cell[3], first)
             cell[4] = max(cell[4], last)
 
-    def _add_lookup(self, lookup: Lookup) -> None:
-        device = self._device(*lookup.device)
-        key = device, self._labels[_class(lookup)]
+    def _add_lookup(self, lookup: Lookup, device: int) -> None:
+        label = self._labels.get(lookup[_LOOKUP_CLASS])
+        key = device, self._labels[_class(lookup)] if label is None else label
         asked = self._asked.get(key)
         if asked is None and len(self._asked) >= SUMMARY_CELLS:
             device, key = 0, (0, key[1])
@@ -265,7 +275,7 @@ class Summary:
             "cross": self._rows(
                 cells, ("device_id", "app_id", "role", "owner_id", "control_country", "server_country"), cross
             ),
-            "coverage": self.coverage(),
+            "coverage": self.coverages()(None),
             "ledger": whole,
             "databases": [dict(entry) for entry in databases],
             "catalogue": {
@@ -276,17 +286,31 @@ class Summary:
             },
         }
 
-    def coverage(self, device_id: str | None = None) -> dict[str, object]:
-        """Return how much of what needs a name has one: of all devices, or of one (zeros for one not seen).
+    def coverages(self) -> Callable[[str | None], dict[str, object]]:
+        """Return how much of what needs a name has one: of all devices for None, of one (zeros for one not seen).
 
         by_evidence counts flows by the kind of their name, by_blind those whose name is hidden; no flow is in both.
         """
-        at = None if device_id is None else self._devices.get(device_id, -1)
+        covered: dict[int, list[tuple[Cell, int, int]]] = {}
+        for key, (flows, out, back, _, _) in self._cells.items():
+            cell = split(key)
+            if cell.in_coverage:
+                covered.setdefault(cell.device, []).append((cell, flows, out + back))
+
+        @cache
+        def coverage(device_id: str | None) -> dict[str, object]:
+            if device_id is None:
+                return self._coverage(chain.from_iterable(covered.values()))
+            return self._coverage(covered.get(self._devices.get(device_id, -1), ()))
+
+        return coverage
+
+    def _coverage(self, cells: Iterable[tuple[Cell, int, int]]) -> dict[str, object]:
         kinds = list(self._kinds)
         flows = octets = named_flows = named_bytes = 0
         by_kind: dict[int, list[int]] = {}
         by_blind: dict[int, list[int]] = {}
-        for cell, count, size in self._covered(at):
+        for cell, count, size in cells:
             flows += count
             octets += size
             if cell.blind:
@@ -305,12 +329,6 @@ class Summary:
             "by_evidence": {kinds[k]: {"flows": n, "bytes": size} for k, (n, size) in sorted(by_kind.items())},
             "by_blind": {BLIND[why]: {"flows": n, "bytes": size} for why, (n, size) in sorted(by_blind.items())},
         }
-
-    def _covered(self, device: int | None) -> Iterator[tuple[Cell, int, int]]:
-        for key, (flows, out, back, _, _) in self._cells.items():
-            cell = split(key)
-            if cell.in_coverage and device in {None, cell.device}:
-                yield cell, flows, out + back
 
     def _rows(
         self,

@@ -19,7 +19,7 @@ class CaptureInfo:
     """What is known of one capture so far; kept up to date while it is read.
 
     name:        base name, "-" for standard input.
-    format:      "pcap" or "pcapng", also where that was compressed.
+    format:      "pcap" or "pcapng", also where that was compressed; "live".
     packets:     packets handed over.
     first, last: the earliest and the latest time of them (ns), None without any.
     complete:    False as soon as a part of the input is known to be missing from the packets.
@@ -46,6 +46,7 @@ class Frames(NamedTuple):
     interface: U16
     link_type: int
     interfaces: tuple[str | None, ...]
+    direction: U8 | None = None
 
     def part(self, start: int, stop: int) -> "Frames":
         """Return the packets from `start` to `stop`, without a copy."""
@@ -56,11 +57,49 @@ class Frames(NamedTuple):
             wirelen=self.wirelen[mine],
             time=self.time[mine],
             interface=self.interface[mine],
+            direction=None if self.direction is None else self.direction[mine],
         )
+
+
+def hand_over(frames: Frames, capture: CaptureInfo) -> PacketBatch:
+    """Number the packets of a batch that is not empty, and count them."""
+    count = len(frames.offset)
+    first, last = int(frames.time.min()), int(frames.time.max())
+    capture.first = first if capture.first is None else min(first, capture.first)
+    capture.last = last if capture.last is None else max(last, capture.last)
+    number = np.arange(capture.packets + 1, capture.packets + count + 1, dtype=np.int64)
+    capture.packets += count
+    return PacketBatch(
+        frames.data,
+        frames.offset,
+        frames.caplen,
+        frames.wirelen,
+        frames.time,
+        frames.interface,
+        number,
+        frames.link_type,
+        frames.interfaces,
+        frames.direction,
+    )
 
 
 class Damage(Exception):  # noqa: N818 it ends a capture, not the program
     """The input cannot be read beyond this point; the text is a clause that names the place and the fact."""
+
+
+class Deadline:
+    """When a run ends by the times of its packets: `seconds` after the first one of its first capture."""
+
+    def __init__(self, seconds: int) -> None:
+        self._length = seconds * 10**9
+        self._until: int | None = None
+
+    def within(self, time: I64) -> int:
+        """Return how many packets of these, in order of arrival, come before the end."""
+        if self._until is None:
+            self._until = int(time[0]) + self._length
+        late = np.flatnonzero(time > self._until)
+        return int(late[0]) if len(late) else len(time)
 
 
 class Source(ABC, Iterator[PacketBatch]):
@@ -68,7 +107,9 @@ class Source(ABC, Iterator[PacketBatch]):
 
     def __init__(self, capture: CaptureInfo) -> None:
         self.capture = capture
+        self.deadline: Deadline | None = None
         self._stopped = False
+        self._left = False
         self._frames: Iterator[Frames] | None = None
 
     @property
@@ -99,6 +140,10 @@ class Source(ABC, Iterator[PacketBatch]):
         """
         self._stopped = True
 
+    def leave(self) -> None:
+        """End the iteration as `stop` does, where all that was asked for was read: the capture counts as complete."""
+        self._left = True
+
     def __iter__(self) -> Self:
         return self
 
@@ -108,32 +153,31 @@ class Source(ABC, Iterator[PacketBatch]):
         capture = self.capture
         try:
             self._go_on()
-            frames = next(self._frames)
+            frames = self._due(next(self._frames))
         except StopIteration:
             raise
         except Damage as damage:
-            self._end(str(damage))
+            if self._left:  # all that was asked for was read
+                self._frames = iter(())
+            else:
+                self._end(str(damage))
             raise StopIteration from None
         except BaseException:  # KeyboardInterrupt while waiting: who catches it must not take this for the end
             self._end("reading was interrupted")
             raise
-        count = len(frames.offset)
-        first, last = int(frames.time.min()), int(frames.time.max())
-        capture.first = first if capture.first is None else min(first, capture.first)
-        capture.last = last if capture.last is None else max(last, capture.last)
-        number = np.arange(capture.packets + 1, capture.packets + count + 1, dtype=np.int64)
-        capture.packets += count
-        return PacketBatch(
-            frames.data,
-            frames.offset,
-            frames.caplen,
-            frames.wirelen,
-            frames.time,
-            frames.interface,
-            number,
-            frames.link_type,
-            frames.interfaces,
-        )
+        return hand_over(frames, capture)
+
+    def _due(self, frames: Frames) -> Frames:
+        """Return what of a batch comes before the deadline. Raises Damage where nothing does."""
+        if self.deadline is None:
+            return frames
+        count = self.deadline.within(frames.time)
+        if count == len(frames.time):
+            return frames
+        self._left = True
+        if not count:
+            raise Damage(STOPPED)
+        return frames.part(0, count)
 
     def _end(self, why: str) -> None:
         self._frames = iter(())
@@ -141,8 +185,11 @@ class Source(ABC, Iterator[PacketBatch]):
         self.capture.complete = False
         self.capture.problem = f"{self.capture.name}: {why}; {_counted(self.capture.packets)}"
 
+    def _is_stopped(self) -> bool:
+        return self._stopped or self._left
+
     def _go_on(self) -> None:
-        if self._stopped:
+        if self._is_stopped():
             raise Damage(STOPPED)
 
     def __enter__(self) -> Self:

@@ -49,7 +49,7 @@ class PcapSource(Source):
         """Read the file header. Raises SourceError."""
         super().__init__(CaptureInfo(stream.name, "pcap"))
         self._stream = stream
-        stream.stopped = lambda: self._stopped
+        stream.stopped = self._is_stopped
         self._capacity = WINDOW
         self._layout = layout = read_layout(stream.name, stream.peek(FILE_HEADER))
         chain = Chain(layout.header, 12 if layout.lengths == SWAPPED else 8, layout.header, WORD[layout.order])

@@ -107,7 +107,7 @@ class PcapngSource(Source):
         """Look at the first section header. Raises SourceError."""
         super().__init__(CaptureInfo(stream.name, "pcapng"))
         self._stream = stream
-        stream.stopped = lambda: self._stopped
+        stream.stopped = self._is_stopped
         self._capacity = WINDOW
         head = stream.peek(SECTION_MIN)
         if len(head) < SECTION_MIN:

@@ -64,7 +64,7 @@ def test_no_command_shows_the_three_worth_trying(netwatch: Run) -> None:
     code, out, err = netwatch()
     assert (code, err) == (0, "")
     assert [line.split()[:2] for line in out.splitlines() if line.startswith("  ")] == [
-        ["netwatch", "replay"], ["netwatch", "explain"], ["netwatch", "replay"],
+        ["netwatch", "replay"], ["netwatch", "check"], ["netwatch", "explain"],
     ]  # fmt: skip
 
 

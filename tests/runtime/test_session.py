@@ -420,7 +420,7 @@ def test_e3_a_full_disk_behind_stdout_is_one_line_and_exit_3(words: list[str], t
         (["--max-flows", "many"], 2, "--max-flows"),
         (["--max-bytes", "0"], 2, "--max-bytes"),
         (["-", "-"], 2, "standard input"),
-        (["-w", "x.doc"], 2, ".csv .jsonl"),
+        (["-w", "x.doc"], 2, ".csv .html .jsonl"),
         (["-w", "x"], 2, "no ending"),
         (["--nonsense"], 2, "--help"),
     ],

@@ -168,7 +168,7 @@ def test_coverage_counts_each_flow_once_as_named_hidden_or_neither(some: list[Fl
 def test_coverage_of_one_device() -> None:
     summary = Summary()
     summary.add(release([tiktok_flow(), Flow(device=DEVICES[3], octets=(1, 2), blind="ip_only")]))
-    assert summary.coverage("ip:10.0.0.1") == {
+    assert summary.coverages()("ip:10.0.0.1") == {
         "flows": 1,
         "bytes": 3,
         "named_flows": 0,
@@ -177,9 +177,9 @@ def test_coverage_of_one_device() -> None:
         "by_evidence": {},
         "by_blind": {"ip_only": {"flows": 1, "bytes": 3}},
     }
-    assert summary.coverage(PHONE.device_id)["named_share"] == 1.0
-    assert summary.coverage("never seen")["named_share"] is None
-    assert summary.coverage()["flows"] == 2
+    assert summary.coverages()(PHONE.device_id)["named_share"] == 1.0
+    assert summary.coverages()("never seen")["named_share"] is None
+    assert summary.coverages()(None)["flows"] == 2
 
 
 def test_the_share_has_six_places() -> None:
