@@ -8,12 +8,14 @@ from netwatch.model.errors import UsageError
 from netwatch.model.text import display
 from netwatch.sinks.base import Sink
 from netwatch.sinks.csv import CSV, open_csv
+from netwatch.sinks.html import open_html
 from netwatch.sinks.jsonl import JSONL, open_jsonl
 from netwatch.sinks.recording import Stream
 
 # name, which is also the ending -> how its files are opened; True where a file that can grow has to
 SINKS: Final[dict[str, Callable[[Path, bool], Sink]]] = {
     "csv": open_csv,
+    "html": open_html,
     "jsonl": open_jsonl,
 }
 
