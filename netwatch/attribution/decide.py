@@ -13,6 +13,9 @@ from netwatch.model.limits import EVIDENCE, LABEL_CACHE
 from netwatch.model.reading import Address
 from netwatch.model.records import Evidence, Label
 
+_TELLING_PORTS: Final = frozenset((HTTPS_PORT, DOT_PORT))  # the only ones that a verdict asks for
+_new: Final = tuple.__new__  # makes a named tuple as its class does, without a call of Python code
+
 
 class Sighting(NamedTuple):
     """A name that was seen for a flow.
@@ -86,6 +89,7 @@ class Attributor:
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue: Final = catalogue
         self._candidates = Candidates(catalogue)
+        self._known = self._candidates.known.get
         self._verdicts: dict[tuple[object, ...], Verdict] = {}
         self._labels: dict[tuple[str, str], Label] = {}
 
@@ -104,17 +108,19 @@ class Attributor:
                 seen = [seen[at] for at in order]
                 tiers.sort()
             weakest = _weakest(seen, facts.ech_offered)
-            deciding = tuple(seen[: bisect_right(tiers, weakest)])
+            deciding = tuple(seen if tiers[-1] <= weakest else seen[: bisect_right(tiers, weakest)])
             if weakest >= DNS:
                 chains = _chains(sightings, order)[: len(deciding)]
             if order is not None:
                 sightings = [sightings[at] for at in order]
         network = None if facts.server_local else self.catalogue.network(facts.server, facts.asn)
-        verdict = self._verdict(facts, deciding, chains, network)
+        port = facts.server_port if facts.server_port in _TELLING_PORTS else 0
+        key = (deciding, chains, None if network is None else network.rule, port, facts[7:])  # from protocol on
+        verdict = self._verdicts.get(key) or self._verdict(key, facts, deciding, chains, network)
         evidence: tuple[Evidence, ...] = ()
         if sightings or network is not None:
             evidence = _evidence(seen, sightings, verdict.first, network, facts)
-        return Judgement(verdict.label, evidence, verdict.blind, verdict.ech)
+        return _new(Judgement, (verdict.label, evidence, verdict.blind, verdict.ech))
 
     def lookup(self, query: str, day: str) -> Label:
         """Say who stands behind a name that was asked for; name_source is `dns_query`."""
@@ -129,24 +135,20 @@ class Attributor:
         return label
 
     def _look_up(self, sightings: Sequence[Sighting]) -> list[Candidate]:
-        known, find = self._candidates.known, self._candidates.find
-        return [known.get(sighting[:2]) or find(sighting[0], sighting[1]) for sighting in sightings]
+        known, find = self._known, self._candidates.find
+        return [known(sighting[:2]) or find(sighting[0], sighting[1]) for sighting in sightings]
 
     def _verdict(
         self,
+        key: tuple[object, ...],
         facts: FlowFacts,
         deciding: tuple[Candidate, ...],
         chains: tuple[int, ...],
         network: NetworkMatch | None,
     ) -> Verdict:
-        port = facts.server_port if facts.server_port in {HTTPS_PORT, DOT_PORT} else 0
-        rule = None if network is None else network.rule
-        key = (deciding, chains, rule, port, facts[7:])  # from protocol on
-        verdict = self._verdicts.get(key)
-        if verdict is None:
-            if len(self._verdicts) >= LABEL_CACHE:
-                self._verdicts.clear()
-            verdict = self._verdicts[key] = self._decide(facts, deciding, chains, network)
+        if len(self._verdicts) >= LABEL_CACHE:
+            self._verdicts.clear()
+        verdict = self._verdicts[key] = self._decide(facts, deciding, chains, network)
         return verdict
 
     def _decide(
@@ -343,16 +345,15 @@ def _evidence(
 
     seen, sightings: of equal length, best kind first.
     """
-    new = tuple.__new__  # as Evidence() does, without a call of Python code for each piece
     pieces = [
-        new(Evidence, (kind, one.name, time, packet, one.rule))
+        _new(Evidence, (kind, one.name, time, packet, one.rule))
         for one, (kind, _, time, packet) in zip(seen, sightings, strict=True)
     ]
     if first:
         pieces.insert(0, pieces.pop(first))
     if network is not None:
         pieces[EVIDENCE - 1 :] = [Evidence("network", network.text, facts.start, facts.packet, network.rule)]
-    return tuple(pieces[:EVIDENCE])
+    return tuple(pieces if len(pieces) <= EVIDENCE else pieces[:EVIDENCE])
 
 
 def _blind(

@@ -1,6 +1,7 @@
 """Questions and their answers as lookup records, one for each question seen (DESIGN section 4)."""
 
 from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final, Protocol, TypeAlias
 
@@ -8,7 +9,7 @@ from netwatch.attribution.days import DAY_NS, day_of
 from netwatch.attribution.decide import Attributor
 from netwatch.model.address import V6
 from netwatch.model.limits import LOOKUP_WAIT_NS, LOOKUPS_OPEN
-from netwatch.model.reading import Address, DnsMessage
+from netwatch.model.reading import Address, DnsAnswer, DnsMessage
 from netwatch.model.records import Device, Label, Lookup, LookupAnswer
 
 UNSPECIFIED: Final = frozenset((0, V6))  # what a blocking resolver answers: 0.0.0.0 and ::
@@ -16,6 +17,9 @@ UNSPECIFIED: Final = frozenset((0, V6))  # what a blocking resolver answers: 0.0
 # A lookup ends with these fields of its label, in their order.
 APP_ID: Final = Label._fields.index("app_id")
 CONFLICT: Final = Label._fields.index("conflict")
+SHARED: Final = len(LookupAnswer._fields)  # a DnsAnswer begins with the fields of a LookupAnswer
+ADDRESS: Final = DnsAnswer._fields.index("address")
+_new: Final = tuple.__new__  # a third of what the constructor of a NamedTuple costs
 LABELS: Final = 4_096  # names of one day whose labels are at hand; then all are forgotten
 
 Key: TypeAlias = tuple[str | int, ...]
@@ -34,6 +38,7 @@ Asked: TypeAlias = tuple[int, int, Device, Address, Address, str, str, str]
 """A question, or an answer to a question that was not seen: time, packet, device, client, resolver, transport, name,
 type, as a Lookup begins."""
 
+MULTICAST: Final = frozenset(("mdns", "llmnr"))
 NO_REPLY: Final = (None, (), False)
 
 
@@ -50,7 +55,7 @@ class Lookups:
         self._open: OrderedDict[Key, list[Asked]] = OrderedDict()
         self._settled: OrderedDict[Key, int] = OrderedDict()  # key -> time of its newest answered question
         self._waiting = 0
-        self._labels: dict[str, Label] = {}  # by name, of one day
+        self._labels: dict[str, tuple[str | None, ...]] = {}  # by name, of one day
         self._day = 0  # that day, counted from the epoch
         self._ready: list[Lookup] = []
 
@@ -99,10 +104,11 @@ class Lookups:
         """
         if transport == "mdns":
             return self._multicast(message, time)
+        ident, _, rcode, questions, records = message
         seen = False
-        reply = _reply(message)
-        for name, kind in message.questions:
-            key = _key(transport, client, port, resolver, message.ident, name, kind)
+        reply = _reply(rcode, records)
+        for name, kind in questions:
+            key = _key(transport, client, port, resolver, ident, name, kind)
             if self._settle(key, reply, time) or 0 <= time - self._settled.get(key, time + 1) <= LOOKUP_WAIT_NS:
                 seen = True
             else:
@@ -139,7 +145,7 @@ class Lookups:
         waiting = self._open.get(key)
         if waiting is None:
             return False
-        if len(waiting) == 1:
+        if len(waiting) == 1:  # as usual
             mine = waiting if 0 <= time - waiting[0][0] <= LOOKUP_WAIT_NS else []
         else:
             mine = [asked for asked in waiting if 0 <= time - asked[0] <= LOOKUP_WAIT_NS]
@@ -168,7 +174,7 @@ class Lookups:
     def _multicast(self, message: DnsMessage, time: int) -> bool:
         kinds = {(answer.name, kind) for answer in message.answers for kind in (answer.type, "ANY", "*")}
         keys = [_key("mdns", 0, 0, 0, 0, name, kind) for name, kind in sorted(kinds)]
-        reply = _reply(message)
+        reply = _reply(message.rcode, message.answers)
         settled = [self._settle(key, reply, time) for key in keys]
         return True in settled
 
@@ -182,40 +188,38 @@ class Lookups:
 
     def _record(self, asked: Asked, reply: Reply) -> Lookup:
         rcode, answers, refused = reply
-        label = self._label(asked[6], asked[0])
-        blocked = refused and label.app_id is not None and self._local.contains_one(asked[4])
-        return Lookup._make((*asked, rcode, answers, blocked, *label[APP_ID:CONFLICT]))
-
-    def _label(self, name: str, time: int) -> Label:
-        """Return the label of a name on the day of a time."""
+        time, _, _, _, resolver, _, name, _ = asked
         day = time // DAY_NS
         if day != self._day:
             self._labels.clear()
             self._day = day
         label = self._labels.get(name)
         if label is None:
-            if len(self._labels) >= LABELS:
-                self._labels.clear()
-            label = self._labels[name] = self._attributor.lookup(name, day_of(time))
+            label = self._label(name, time)
+        blocked = refused and label[0] is not None and self._local.contains_one(resolver)
+        return _new(Lookup, asked + (rcode, answers, blocked) + label)  # noqa: RUF005 unpacking costs twice as much
+
+    def _label(self, name: str, time: int) -> tuple[str | None, ...]:
+        """Return the fields of its label that a Lookup ends with, of a name on the day of a time."""
+        if len(self._labels) >= LABELS:
+            self._labels.clear()
+        label = self._labels[name] = self._attributor.lookup(name, day_of(time))[APP_ID:CONFLICT]
         return label
 
 
-def _reply(message: DnsMessage) -> Reply:
+def _reply(rcode: str, records: Sequence[DnsAnswer]) -> Reply:
     """Make what all records of one answer share."""
-    _, _, rcode, _, records = message
     answers = []
     refused = rcode == "NXDOMAIN"
-    for name, kind, data, ttl, address, _ in records:
-        answers.append(LookupAnswer(name, kind, data, ttl))
-        if address in UNSPECIFIED:
+    for record in records:
+        answers.append(_new(LookupAnswer, record[:SHARED]))
+        if record[ADDRESS] in UNSPECIFIED:
             refused = True
     return rcode, tuple(answers), refused
 
 
 def _key(transport: str, client: Address, port: int, resolver: Address, ident: int, name: str, kind: str) -> Key:
     """Return what a question and its answer have in common: multicast answers come from whoever knows."""
-    if transport == "mdns":
-        return (transport, name, kind)
-    if transport == "llmnr":
-        return (transport, client, port, ident, name, kind)
-    return (transport, client, port, resolver, ident, name, kind)
+    if transport not in MULTICAST:
+        return (transport, client, port, resolver, ident, name, kind)
+    return (transport, name, kind) if transport == "mdns" else (transport, client, port, ident, name, kind)

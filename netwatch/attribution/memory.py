@@ -17,6 +17,8 @@ BINDINGS: Final = frozenset(("HTTPS", "SVCB"))
 ALIASES: Final = frozenset(("CNAME", "DNAME"))
 POINTERS: Final = frozenset(("NS", "MX", "SRV", "SOA", "PTR", "HTTPS", "SVCB"))  # whose targets' addresses are added
 
+_new: Final = tuple.__new__  # a third of what the constructor of a NamedTuple costs
+
 Chain: TypeAlias = tuple[list[str], int]
 """Names from the asked one on, and the shortest TTL of the steps between them."""
 
@@ -107,7 +109,7 @@ class DnsMemory:
         for name, kind, _, ttl, address, ech in answers:
             chain = chains.get(name)
             if address is None:
-                if chain is not None and ech and kind in BINDINGS:
+                if ech and chain is not None and kind in BINDINGS:
                     self._bind(chain[0], ttl, now)
             elif chain is not None:
                 names, shortest = chain
@@ -127,16 +129,17 @@ class DnsMemory:
         devices = self._devices.get(address)
         if devices is None:
             return ()
-        out: dict[str, Sighting] = {}
         own = devices.get(device)
+        told: list[Sighting] = []
         if own is not None:
             holds = False
-            for name, _, _, time, told, until, asked, _ in own.rows(now):
+            for name, _, _, time, packet, until, asked, _ in own.rows(now):
                 fresh = asked and now <= until
                 holds = holds or fresh
-                out[name] = Sighting("dns_answer" if fresh else "dns_answer_other", name, time, told)
+                told.append(_new(Sighting, ("dns_answer" if fresh else "dns_answer_other", name, time, packet)))
             if holds or len(devices) == 1:
-                return tuple(out.values())
+                return tuple(told)
+        out = {sighting.value: sighting for sighting in told}
         for pair in islice(reversed(devices.values()), DEVICES_SEEN):
             if len(out) >= DNS_NAMES:
                 break
@@ -167,39 +170,40 @@ class DnsMemory:
     def _keep(
         self, device: str, address: Address, chain: Sequence[str], ttl: int, now: int, packet: int, asked: bool
     ) -> None:
-        pair = self._pair(device, address)
+        devices = self._devices.get(address)
+        pair = None if devices is None else devices.get(device)
+        if pair is None:
+            pair = self._pair(device, address)
+        queue = self._queue
+        if not queue or queue[-1] is not pair:  # which is the newest now
+            queue.append(pair)
+            pair.uses += 1
+            if len(queue) > QUEUED * DNS_MEMORY:
+                self._shorten()
         pair.ordered = ()
         if now > pair.latest:
             pair.latest = now
         known = pair.known
         until = _until(ttl, now)
-        names = chain[:DNS_NAMES]
+        names = chain if len(chain) <= DNS_NAMES else chain[:DNS_NAMES]
         for place, name in enumerate(names):
-            before = known.pop(name, None)
-            if before is None or before.asked != asked or now > before.until:
-                known[name] = Known(name, now, packet, now, packet, until, asked, place)
-            else:
-                known[name] = Known(name, before.since, before.first, now, packet, until, asked, place)
+            since, first = now, packet
+            if name in known:
+                _, earlier, earliest, _, _, ended, was_asked, _ = known.pop(name)
+                if was_asked == asked and now <= ended:
+                    since, first = earlier, earliest
+            known[name] = _new(Known, (name, since, first, now, packet, until, asked, place))
         pair.head = names[0] if len(known) == len(names) else None
         while len(known) > DNS_NAMES:
             del known[next(iter(known))]
             self.anomalies["dns_names_evicted"] += 1
 
     def _pair(self, device: str, address: Address) -> Pair:
-        """Return the pair, which is the newest now."""
-        devices = self._devices.get(address)
-        pair = None if devices is None else devices.get(device)
-        if pair is None:
-            if self._count >= DNS_MEMORY:
-                self._evict()
-            pair = self._devices.setdefault(address, {})[device] = Pair(address, device)
-            self._count += 1
-        queue = self._queue
-        if not queue or queue[-1] is not pair:
-            queue.append(pair)
-            pair.uses += 1
-            if len(queue) > QUEUED * DNS_MEMORY:
-                self._shorten()
+        """Make a pair."""
+        if self._count >= DNS_MEMORY:
+            self._evict()
+        pair = self._devices.setdefault(address, {})[device] = Pair(address, device)
+        self._count += 1
         return pair
 
     def _shorten(self) -> None:
@@ -256,6 +260,9 @@ def _chains(questions: Sequence[DnsQuestion], answers: Sequence[DnsAnswer]) -> d
     for name, kind, data, ttl, _, _ in answers:
         if kind in ALIASES:
             aliases.setdefault(name, (data, ttl))
+    if not aliases and len(questions) == 1:  # as usual
+        asked = questions[0][0]
+        return {asked: ([asked], TTL_MAX)}
     chains: dict[str, Chain] = {}
     for name, _ in questions:
         chain, shortest = [name], TTL_MAX

@@ -152,8 +152,12 @@ def _transport(
     protocol = head["protocol"].astype(np.uint8)
     src_port, dst_port = head["src_port"].astype(np.uint16), head["dst_port"].astype(np.uint16)
     tcp = protocol == TCP
-    step = np.where(tcp, head["offset"] >> 2 & 0x3C, np.uint8(8))
-    udp_ok = (protocol == UDP) & (head["udp_length"] == total - size) & ~(_TUNNELS[src_port] | _TUNNELS[dst_port])
+    step = head["offset"] >> 2
+    step &= 0x3C
+    step[~tcp] = 8
+    udp_ok = protocol == UDP
+    udp_ok &= head["udp_length"] == total - size
+    udp_ok &= ~(_TUNNELS.take(src_port) | _TUNNELS.take(dst_port))
     payload = at + size + step
     stop = at + total
     ok = plain & (tcp & (step >= 20) | udp_ok) & (payload <= end) & (payload <= stop) & (stop <= wire)
@@ -168,7 +172,7 @@ def _transport(
         dst_port=dst_port,
         ip_bytes=total,
         tcp_flags=head["flags"] * tcp,
-        seq=np.where(tcp, head["seq"], np.uint32(0)).astype(np.uint32),
+        seq=head["seq"].astype(np.uint32) * tcp,
         payload=payload,
         payload_len=np.minimum(stop, end) - payload,
         cut=stop > end,

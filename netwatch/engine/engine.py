@@ -18,6 +18,7 @@ from netwatch.decode.link import reads
 from netwatch.decode.packets import decode
 from netwatch.engine.devices import Devices
 from netwatch.engine.inspection import Inspection
+from netwatch.engine.payloads import COUNTED, EVERYTHING
 from netwatch.engine.release import Releaser
 from netwatch.flows.index import random_multipliers
 from netwatch.flows.table import FlowTable
@@ -26,7 +27,7 @@ from netwatch.model.batch import PacketBatch
 from netwatch.model.ledger import Ledger
 from netwatch.model.limits import RELEASE_PACKETS, STREAM_PACKETS, WORDS_MAX
 from netwatch.model.packets import STATES, Packets
-from netwatch.model.records import Lookup, Release
+from netwatch.model.records import FlowBatch, Lookup, Release
 from netwatch.places.local import LocalNetworks
 from netwatch.places.places import Places
 
@@ -57,6 +58,7 @@ class Engine:
         """
         self._ledger = Ledger()
         self.unread_links: Counter[int] = Counter()  # frames of link types that are not read
+        self.level = EVERYTHING  # how much is read for names (engine/payloads.py): set by who watches the load
         attributor = Attributor(catalogue)
         self._devices = Devices(vendor)
         self._lookups = Lookups(attributor, local)
@@ -96,9 +98,23 @@ class Engine:
             if self._position % RELEASE_PACKETS == 0 or hi in releases:
                 yield from self._release(last=False)
 
+    def tick(self, now: int) -> Iterator[Release]:
+        """Let go what is silent for too long at `now` (ns) although no packet says so: for input that comes live.
+
+        now: by the clock of the packets; none of an earlier time may follow, or a flow might be cut in two.
+        """
+        self._table.sweep(now)
+        yield from self._let_go(self._lookups.due(now))
+
     def finish(self) -> Iterator[Release]:
         """End every flow and open lookup: the input is over."""
         yield from self._release(last=True)
+
+    def snapshot(self) -> Iterator[FlowBatch]:
+        """Yield the live flows as they would be if the input ended now; nothing changes."""
+        yield from self._releaser.flows(
+            self._table.peek(), self._inspection.peek, self._tunnels.values, self._interfaces.values
+        )
 
     def ledger(self) -> Ledger:
         """Return the counters as they stand."""
@@ -119,10 +135,11 @@ class Engine:
         wire = batch.wirelen.astype(np.int64)
         for state in range(len(STATES)):
             here = packets.state == state
-            ledger.states[state] += int(here.sum())
-            ledger.state_bytes[state] += int(wire[here].sum())
-        ledger.in_flows += int(packets.in_flow.sum())
-        ledger.bytes_in_flows += int(wire[packets.in_flow].sum())
+            if frames := int(np.count_nonzero(here)):
+                ledger.states[state] += frames
+                ledger.state_bytes[state] += int((wire * here).sum())
+        ledger.in_flows += int(np.count_nonzero(packets.in_flow))
+        ledger.bytes_in_flows += int((wire * packets.in_flow).sum())
         ledger.anomalies.update(packets.anomalies)
         if not reads(batch.link_type):
             self.unread_links[batch.link_type] += len(wire)
@@ -162,7 +179,9 @@ class Engine:
         time, number = batch.time[rows], batch.number[rows]
         token = at + (self._position - lo)
         added = self._table.add(part, time, batch.wirelen[rows], number, interface[rows], token)
-        self._table.watch(*self._inspection.look(part, added, batch.data, time, number, inside))
+        if self.level < COUNTED:
+            looked = self._inspection.look(part, added, batch.data, time, number, inside, level=self.level)
+            self._table.watch(*looked)
 
     def _release(self, *, last: bool) -> Iterator[Release]:
         if self._times:  # one absurd time stamp expires nothing: the median counts
@@ -175,6 +194,10 @@ class Engine:
         if last:
             self._table.finish()
             due += self._lookups.finish()
+        yield from self._let_go(due)
+
+    def _let_go(self, due: list[Lookup]) -> Iterator[Release]:
+        """Yield the flows that have ended, and these lookups."""
         named = self._named(due)
         self._ledger.lookups += len(named)
         rows = self._table.take()
@@ -185,8 +208,10 @@ class Engine:
     def _named(self, lookups: list[Lookup]) -> list[Lookup]:
         """Sort lookups, and give their devices the names that are known by now."""
         devices = {one: self._devices.device(one) for one in {lookup.device.device_id for lookup in lookups}}
-        at = Lookup._fields.index("device")
-        named = [Lookup._make((*one[:at], devices[one.device.device_id], *one[at + 1 :])) for one in lookups]
+        named: list[Lookup] = []
+        for one in lookups:
+            device = devices[one.device.device_id]
+            named.append(one if device == one.device else one._replace(device=device))  # most have no name
         named.sort(key=itemgetter(0, 1))  # time, packet
         return named
 

@@ -1,40 +1,39 @@
 """The payloads of a block of packets: which of them the parsers must see, as plain numbers and bytes."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 from netwatch.flows.record import WATCH_ALL, WATCH_NONE
 from netwatch.flows.segments import SYN
 from netwatch.flows.table import Added
-from netwatch.model.arrays import I64, U8, U64, Bool
+from netwatch.model.arrays import I32, I64, U8, U64, Bool
 from netwatch.model.limits import INSPECT_PACKETS
 from netwatch.model.packets import TCP, UDP, Packets
-from netwatch.names.select import wanted
+from netwatch.names.select import perhaps, plain_dns, wanted
+
+Row: TypeAlias = tuple[int, ...]
+"""The fields of a Payload: of most packets only the first five are asked for."""
 
 
 class Payload(NamedTuple):
     """One payload on its way to the parsers; the columns of Packets and Added as plain numbers.
 
-    at: its packet in the block.   watch: of its flow, before the block.   isn_known: the sender's SYN was seen before
-    it.   rank: payload packets of its flow before it.   wanted: by itself, at any point of a flow.
+    at: its packet in the block.   watch: of its flow, before the block.   asked: to be seen while nothing else is known
+    of its flow.   plain: a message of DNS by its ports (names/select.py).   isn: the number behind the sender's SYN,
+    UNKNOWN where that was not seen before it.   rank: payload packets of its flow before it.   stop: behind its end.
     """
 
     at: int
     segment: int
-    token: int
     watch: int
+    asked: bool
+    plain: bool
+    token: int
     side: int
-    tcp: bool
-    seq: int
-    isn: int
-    isn_known: bool
-    rank: int
-    wanted: bool
     start: int
-    length: int
-    cut: bool
+    stop: int
     family: int
     src_hi: int
     src_lo: int
@@ -46,84 +45,101 @@ class Payload(NamedTuple):
     dst_port: int
     time: int
     number: int
+    tcp: bool
+    seq: int
+    isn: int
+    rank: int
+    cut: bool
+
+
+UNKNOWN: Final = -1
+EVERYTHING, BY_THEMSELVES, SAMPLED, COUNTED = range(4)
+"""How much is read for names, less with each: the first packets of each flow; only hellos and DNS, whose packets show
+what they are; these of one flow in SAMPLE; nothing."""
+SAMPLE: Final = 8
 
 
 class Block:
     """The packets under inspection, and which of them the parsers must see."""
 
     def __init__(
-        self, packets: Packets, added: Added, data: U8, time: I64, number: I64, whole: Mapping[int, bytes]
-    ) -> None:
+        self, packets: Packets, added: Added, data: U8, time: I64, number: I64, whole: Mapping[int, bytes],
+        level: int = EVERYTHING,
+    ) -> None:  # fmt: skip
         self.packets, self.added, self.time, self.number = packets, added, time, number
-        self._whole = whole
-        self._bytes = data.data
-        # a first fragment is read alone only where it can never become whole
-        lost = packets.fragment & (packets.fragment_at == 0) & packets.cut
-        some = (packets.payload_len > 0) & (~packets.fragment | lost)
-        some &= packets.ports & ((packets.protocol == TCP) | (packets.protocol == UDP))
-        watch = added.watch[added.segment]
-        some &= watch != WATCH_NONE
+        self.whole = whole
+        self.bytes = data.data
+        some = (packets.payload_len > 0) & packets.ports & ((packets.protocol == TCP) | (packets.protocol == UDP))
+        some &= (added.watch != WATCH_NONE)[added.segment]
+        if level == SAMPLED:
+            some &= (added.token % SAMPLE == 0)[added.segment]
+        fragments = packets.fragment.any()
+        if fragments:  # a first one is read alone only where it can never become whole
+            some &= ~packets.fragment | ((packets.fragment_at == 0) & packets.cut)
         self._some: Bool = some
         at = np.flatnonzero(some)
-        want = wanted(
-            packets.protocol[at],
-            packets.src_port[at],
-            packets.dst_port[at],
-            _first_bytes(data, packets.payload[at], packets.payload_len[at].astype(np.int64)),
-            packets.payload_len[at],
-        )
         self._wanted: Bool = np.zeros(len(some), bool)  # by itself, at any point of a flow
-        self._wanted[at[want != 0]] = True
+        self._wanted[self._by_themselves(at, data)] = True
         self._wanted[list(whole)] = True
-        asked = (watch[at] == WATCH_ALL) | (added.rank[at] < INSPECT_PACKETS)
+        asked = (added.watch == WATCH_ALL)[added.segment[at]]
+        if level == EVERYTHING:
+            asked |= added.rank[at] < INSPECT_PACKETS
         self._chosen: Bool = self._wanted.copy()
         self._chosen[at[asked]] = True
-        self.fragments = set(np.flatnonzero(self._chosen & packets.fragment).tolist())
+        self.fragments = set(np.flatnonzero(self._chosen & packets.fragment).tolist()) if fragments else frozenset()
         self._later: dict[int, Iterator[int]] = {}
 
-    def payload(self, row: Payload) -> bytes:
-        """Return the payload of a packet, or the datagram that became whole with it."""
-        if row.at in self._whole:
-            return self._whole[row.at]
-        return bytes(self._bytes[row.start : row.start + row.length])
+    def _by_themselves(self, at: I64, data: U8) -> I64:
+        """Return those of some packets that the parsers must see at any point of a flow."""
+        p = self.packets
+        at = at[perhaps(p.protocol[at], p.src_port[at], p.dst_port[at], data[p.payload[at]])]
+        length = p.payload_len[at]
+        head = _first_bytes(data, p.payload[at], length)
+        found: I64 = at[wanted(p.protocol[at], p.src_port[at], p.dst_port[at], head, length) != 0]
+        return found
 
-    def chosen(self) -> Iterator[Payload]:
+    def chosen(self) -> Iterator[Row]:
         """Yield what the parsers must see, in packet order."""
         return self._rows(np.flatnonzero(self._chosen))
 
-    def row(self, at: int) -> Payload:
+    def row(self, at: int) -> Row:
         """Return the payload of one packet."""
         return next(self._rows(np.array([at])))
 
-    def following(self, row: Payload) -> int | None:
-        """Return the next payload packet of a segment that was not chosen beforehand."""
-        if row.segment not in self._later:
-            start = int(self.added.start[row.segment])
-            last = row.segment + 1 == len(self.added.start)
-            order = self.added.order[start : None if last else int(self.added.start[row.segment + 1])]
-            rest = order[(order > row.at) & self._some[order] & ~self._chosen[order]]
-            self._later[row.segment] = iter(rest.tolist())
-        return next((at for at in self._later[row.segment] if at > row.at), None)
+    def following(self, at: int, segment: int) -> int | None:
+        """Return the payload packet of a segment behind one that is the next which was not chosen beforehand."""
+        if segment not in self._later:
+            start = int(self.added.start[segment])
+            last = segment + 1 == len(self.added.start)
+            order = self.added.order[start : None if last else int(self.added.start[segment + 1])]
+            rest = order[(order > at) & self._some[order] & ~self._chosen[order]]
+            self._later[segment] = iter(rest.tolist())
+        return next((later for later in self._later[segment] if later > at), None)
 
-    def _rows(self, at: I64) -> Iterator[Payload]:
+    def _rows(self, at: I64) -> Iterator[Row]:
         p, added = self.packets, self.added
         segment, side = added.segment[at], added.side[at]
+        tcp, src_port, dst_port = p.protocol[at] == TCP, p.src_port[at], p.dst_port[at]
+        asked = self._wanted[at] | (added.rank[at] < INSPECT_PACKETS)
+        plain = ~tcp & ~p.fragment[at] & plain_dns(src_port, dst_port)
+        start = p.payload[at].astype(np.int64)
         syn = (p.tcp_flags[at] & SYN) != 0
+        isn = np.where(added.isn_at[segment, side] <= at, added.isn[segment, side].astype(np.int64), UNKNOWN)
         columns = (
-            at, segment, added.token[segment], added.watch[segment], side, p.protocol[at] == TCP,
-            p.seq[at] + syn.astype(np.uint32), added.isn[segment, side], added.isn_at[segment, side] <= at,
-            added.rank[at], self._wanted[at], p.payload[at], p.payload_len[at], p.cut[at], p.family[at],
-            p.src_hi[at], p.src_lo[at], p.dst_hi[at], p.dst_lo[at], p.src_mac[at], p.dst_mac[at],
-            p.src_port[at], p.dst_port[at], self.time[at], self.number[at],
+            at, segment, added.watch[segment], asked, plain, added.token[segment], side, start,
+            start + p.payload_len[at], p.family[at], p.src_hi[at], p.src_lo[at], p.dst_hi[at], p.dst_lo[at],
+            p.src_mac[at], p.dst_mac[at], src_port, dst_port, self.time[at], self.number[at], tcp,
+            p.seq[at] + syn.astype(np.uint32), isn, added.rank[at], p.cut[at],
         )  # fmt: skip
-        return map(Payload._make, zip(*(column.tolist() for column in columns), strict=True))
+        return zip(*(column.tolist() for column in columns), strict=True)
 
 
-def _first_bytes(data: U8, at: I64, length: I64) -> U64:
+def _first_bytes(data: U8, at: I64, length: I32) -> U64:
     """Return the first eight payload bytes, big-endian, zeros behind a shorter payload."""
     view = np.ndarray((len(data) - 7,), ">u8", data, strides=(1,))
     head = view[at].astype(np.uint64)
-    missing = np.maximum(8 - length, 0).astype(np.uint64) * np.uint64(8)
-    short = missing > 0
-    head[short] = head[short] >> missing[short] << missing[short]
+    short = np.flatnonzero(length < 8)
+    if len(short):
+        missing = (8 - length[short]).astype(np.uint64) * np.uint64(8)
+        head[short] = head[short] >> missing << missing
     return head

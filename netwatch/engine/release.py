@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from netwatch.attribution.blindness import needs_name
 from netwatch.attribution.days import DAY_NS, day_of
-from netwatch.attribution.decide import Attributor, FlowFacts, Judgement
+from netwatch.attribution.decide import Attributor, FlowFacts, Judgement, Sighting
 from netwatch.engine.devices import Devices
 from netwatch.engine.talked import Talked
 from netwatch.flows.key import PORTS_BIT, V6_BIT
@@ -20,7 +20,6 @@ from netwatch.model.arrays import I32, U8, U64, Bool
 from netwatch.model.distinct import distinct
 from netwatch.model.limits import LABEL_CACHE
 from netwatch.model.packets import TCP
-from netwatch.model.reading import Hello
 from netwatch.model.records import BLIND, Evidence, FlowBatch, Label, Place, Talk
 from netwatch.model.text import wire_text
 from netwatch.places.local import LocalNetworks
@@ -202,30 +201,38 @@ class Releaser:
             | shook[alike].astype(np.uint64),
         )
         at = np.concatenate((alike[first], apart))
+        transport, payload, start = ends.protocol[at], rows["payload"][at], rows["start"][at]
         columns = (
-            server_code[at], ends.server_port[at], server_local[at], ends.protocol[at], spoken.code[at], shook[at],
-            rows["payload"][at], rows["start"][at], rows["number"][at],
+            at, server_code[at], ends.server_port[at], server_local[at], transport, spoken.code[at],
+            shook[at] | (transport != TCP), payload & 2 != 0, payload != 0, start, start // DAY_NS, rows["number"][at],
         )  # fmt: skip
+        judge, new, asns = self._attributor.judge, tuple.__new__, [place.asn for place in places]
+        days = {day: day_of(day * DAY_NS) for day in set(columns[-2].tolist())}
         judged: list[Judgement] = []
-        talks = Coder()
+        talks = _Talks()
         talk: list[int] = []
-        needed: list[int] = []
-        for i, row in zip(at.tolist(), zip(*(column.tolist() for column in columns), strict=True), strict=True):
-            code, port, local, transport, word, shaken, payload, start, number = row
+        for i, code, port, local, number, word, handshake, cut, any_payload, begin, day, packet in zip(
+            *(column.tolist() for column in columns), strict=True
+        ):
             one, protocol = told[i], spoken.words[word]
-            hello = one.hello if one is not None else None
-            ech = hello is not None and hello.ech
-            facts = FlowFacts(
-                one.sightings + one.answers if one is not None else (), server[code], port, local, places[code].asn,
-                start, number, protocol, transport, ech, ech and self._ech(server[code], start),
-                shaken or transport != TCP, hello is not None, payload & 2 != 0,
-                one is not None and one.undecryptable, payload != 0, day_of(start),
-            )  # fmt: skip
-            judgement = self._attributor.judge(facts)
+            sightings: tuple[Sighting, ...] = ()
+            hello, undecryptable, ech = None, False, False
+            if one is not None:
+                sightings, hello, undecryptable = one.sightings + one.answers, one.hello, one.undecryptable
+                ech = hello is not None and hello.ech
+            facts = new(FlowFacts, (
+                sightings, server[code], port, local, asns[code], begin, packet, protocol, number, ech,
+                ech and self._ech(server[code], begin), handshake, hello is not None, cut, undecryptable, any_payload,
+                days[day],
+            ))  # fmt: skip
+            judgement = judge(facts)
             judged.append(judgement)
-            talk.append(talks[_talk(protocol, hello, judgement.ech)])
-            needed.append(needs_name(protocol, transport))
-        return _spread(rows, judged, (list(talks), talk, needed), (alike, kind, apart))
+            if hello is None:
+                talk.append(talks[protocol, (), None, None, judgement.ech])
+            else:
+                talk.append(talks[protocol, hello.alpn, hello.version, hello.ja4, judgement.ech])
+        needed = _needed(spoken.words, spoken.code[at], transport)
+        return _spread(rows, judged, (list(talks.talks), talk, needed), (alike, kind, apart))
 
 
 def _is_group(family: U8, hi: U64, lo: U64) -> Bool:
@@ -263,7 +270,7 @@ class _Judged(NamedTuple):
 
 
 def _spread(
-    rows: Rows, judged: Sequence[Judgement], more: tuple[Sequence[Talk], Sequence[int], Sequence[int]],
+    rows: Rows, judged: Sequence[Judgement], more: tuple[Sequence[Talk], Sequence[int], Bool],
     groups: tuple[NDArray[np.intp], I32, NDArray[np.intp]],
 ) -> _Judged:  # fmt: skip
     """Spread judgements over all flows: first those of each kind of `alike` flows, then those of the ones `apart`.
@@ -274,8 +281,10 @@ def _spread(
     talks, talk, needed = more
     labels = Coder()
     kinds = len(judged) - len(apart)
+    label_at = [id(one.label) for one in judged]  # one verdict's label is one object: cheaper than comparing labels
+    label_code = {key: labels[one.label] for key, one in dict(zip(label_at, judged, strict=True)).items()}
 
-    def spread(values: Sequence[int]) -> I32:
+    def spread(values: Sequence[int] | Bool) -> I32:
         column = np.zeros(len(rows), np.int32)
         each = np.array(values, np.int32)
         column[alike] = each[:kinds][kind]
@@ -289,15 +298,30 @@ def _spread(
     for i, k, start, number in zip(*(column.tolist() for column in columns), strict=True):
         evidence[i] = tuple(piece._replace(time=start, packet=number) for piece in judged[k].evidence)
     return _Judged(
-        spread([labels[one.label] for one in judged]), list(labels), spread(talk), talks,
+        spread([label_code[key] for key in label_at]), list(labels), spread(talk), talks,
         spread([BLIND_CODE[one.blind] for one in judged]).astype(np.uint8), evidence, spread(needed) != 0,
     )  # fmt: skip
 
 
-def _talk(protocol: str | None, hello: Hello | None, ech: str | None) -> Talk:
-    if hello is None:
-        return _talked(protocol, (), None, None, ech)
-    return _talked(protocol, hello.alpn, hello.version, hello.ja4, ech)
+def _needed(words: Sequence[str | None], code: I32, transport: U8) -> Bool:
+    """Tell which flows need a name, by the place of their protocol in `words` and their transport."""
+    pair = code.astype(np.uint64) << np.uint64(8) | transport
+    first, kind = distinct(pair)
+    pairs = zip(code[first].tolist(), transport[first].tolist(), strict=True)
+    needed: Bool = np.array([needs_name(words[at], number) for at, number in pairs], bool)[kind]
+    return needed
+
+
+class _Talks(dict[tuple[Any, ...], int]):
+    """Numbers what handshakes showed, by the arguments of _talked; talks: distinct ones, in that order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.talks = Coder()
+
+    def __missing__(self, shown: tuple[Any, ...]) -> int:
+        code = self[shown] = self.talks[_talked(*shown)]
+        return code
 
 
 @lru_cache(maxsize=LABEL_CACHE)

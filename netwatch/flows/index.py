@@ -41,7 +41,7 @@ class FlowIndex:
         """Return the row of each key, int64[N]; a new key gets a row whose token is FRESH."""
         n = len(word0)
         self._reserve(n)
-        slot = self._home(word0, word1, wide)
+        slot = self._home(self.mixed(word0, word1, wide))
         found = np.full(n, -1, np.int64)
         pending = np.arange(n)
         while len(pending):
@@ -70,13 +70,19 @@ class FlowIndex:
         """Return the rows in use, ascending."""
         return np.flatnonzero(self.rows["token"][: self._next] != FRESH)
 
-    def _home(self, word0: U64, word1: U64, wide: U64 | None) -> I64:
+    def mixed(self, word0: U64, word1: U64, wide: U64 | None) -> U64:
+        """Return a hash of each key, uint64[N]; the upper bits are the better ones."""
         m = self._multipliers
-        mixed = word0 * m[0] ^ (word1 * m[1] + (word0 >> np.uint64(32)))
+        mixed = word1 * m[1]
+        mixed += word0 >> np.uint64(32)
+        mixed ^= word0 * m[0]
         if wide is not None:
             mixed ^= wide[:, 0] * m[2] ^ wide[:, 1] * m[3] ^ (wide[:, 2] * m[4] >> np.uint64(7))
         mixed ^= mixed >> np.uint64(29)
         mixed *= m[5]
+        return mixed
+
+    def _home(self, mixed: U64) -> I64:
         return (mixed >> np.uint64(65 - len(self._slots).bit_length())).astype(np.int64)
 
     def _same(self, held: I32, pending: I64, word0: U64, word1: U64, wide: U64 | None) -> Bool:
@@ -134,7 +140,7 @@ class FlowIndex:
         rows = self.live_rows()
         self._slots = np.full(size, EMPTY, np.int32)
         self._gone = 0
-        slot = self._home(self.rows["word0"][rows], self.rows["word1"][rows], self.rows["wide"][rows])
+        slot = self._home(self.mixed(self.rows["word0"][rows], self.rows["word1"][rows], self.rows["wide"][rows]))
         while len(rows):
             free = self._slots[slot] == EMPTY
             self._slots[slot[free]] = rows[free]

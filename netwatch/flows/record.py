@@ -49,6 +49,7 @@ FLOW: Final = np.dtype(
     align=True,
 )
 
+_KEY_BYTES: Final = FLOW.fields["token"][1] if FLOW.fields else 0  # the words of the key come first
 _WHOLE: Final = np.dtype((np.void, FLOW.itemsize))  # NumPy copies a structured record field by field, a void at once
 
 
@@ -57,6 +58,11 @@ def gather(rows: Rows, at: NDArray[Any]) -> Rows:
     whole = rows.view(_WHOLE)
     taken: Rows = (whole[at] if at.dtype == np.bool_ else whole.take(at)).view(FLOW)
     return taken
+
+
+def clear(rows: Rows, at: NDArray[Any]) -> None:
+    """Set all but the key of rows[at] to zero."""
+    rows.view(np.uint8).reshape(len(rows), FLOW.itemsize)[at, _KEY_BYTES:] = 0
 
 
 def join(parts: Sequence[Rows]) -> Rows:

@@ -20,6 +20,7 @@ SYN: Final = 2
 RST: Final = 4
 ACK: Final = 16
 NOT_CUT: Final = 255
+ROUNDING: Final = 4_096  # ns: more than what times lose as float64
 
 
 class Sorted(NamedTuple):
@@ -69,22 +70,29 @@ def idle_limit(tcp: Bool) -> I64:
 
 def cut_segments(packets: Sorted, before: Before) -> Segments:
     """Cut sorted packets into segments; see the module's rules."""
-    start = np.flatnonzero(packets.first)
-    previous = np.empty_like(packets.time)
-    previous[1:] = packets.time[:-1]
-    previous[start] = np.where(before.fresh, packets.time[start], before.seen)
+    begin = start = np.flatnonzero(packets.first)
     cut = np.full(len(packets.time), NOT_CUT, np.uint8)
-    # the subtraction is done in float64 where int64 could wrap: clamped times lie 292 years apart
-    gap = np.abs(packets.time.astype(np.float64) - previous) > idle_limit(packets.tcp)
-    cut[gap] = IDLE
-    begins = packets.first | gap
-    closed, suspects = _judge(packets, before, begins, cut)
+    heads = packets.time[start]
+    seen = np.where(before.fresh, heads, before.seen)
+    begins = packets.first
+    if int(packets.time.max()) - int(packets.time.min()) < min(IDLE_UDP_NS, IDLE_TCP_NS) - ROUNDING:
+        cut[start[_gaps(heads, seen, packets.tcp[start])]] = IDLE  # no packet of the batch is late but the first ones
+    else:
+        previous = np.empty_like(packets.time)
+        previous[1:] = packets.time[:-1]
+        previous[start] = seen
+        gap = _gaps(packets.time, previous, packets.tcp)
+        cut[gap] = IDLE
+        begins = packets.first | gap
+        begin = np.flatnonzero(begins)
+    closed, suspects = _judge(packets, before, begin, cut)
     if len(suspects):
+        begins = begins.copy()
         for position, why in _scan(packets, before, begins, cut, suspects):
             cut[position] = why
             begins[position] = True
-        closed, _ = _judge(packets, before, begins, cut)
-    begin = np.flatnonzero(begins)
+        begin = np.flatnonzero(begins)
+        closed, _ = _judge(packets, before, begin, cut)
     reason: U8 = cut[begin]
     ended_closed = np.empty(len(begin), bool)  # a gap behind a closed segment ended it by its close
     ended_closed[1:] = closed[:-1] != NEVER
@@ -94,12 +102,20 @@ def cut_segments(packets: Sorted, before: Before) -> Segments:
     return Segments(begin, reason, closed)
 
 
-def _judge(packets: Sorted, before: Before, begins: Bool, cut: U8) -> tuple[I64, I64]:
-    """Return when each segment closes (NEVER), and which segments hold a packet that starts a new record."""
-    start = np.flatnonzero(begins)
+def _gaps(time: I64, previous: I64, tcp: Bool) -> Bool:
+    """Tell where more than the idle limit lies between two times, either way."""
+    # the subtraction is done in float64 where int64 could wrap: clamped times lie 292 years apart
+    gap: Bool = np.abs(time.astype(np.float64) - previous) > idle_limit(tcp)
+    return gap
+
+
+def _judge(packets: Sorted, before: Before, start: I64, cut: U8) -> tuple[I64, I64]:
+    """Return when each segment closes (NEVER), and which segments hold a packet that starts a new record.
+
+    start: int64[S], where the segments begin.
+    """
     count = len(start)
-    length = np.diff(start, append=len(packets.time))
-    opened = packets.time[start].copy()
+    opened = packets.time[start]
     closed_before = np.full(count, NEVER, np.int64)
     fins = np.zeros(count, np.uint8)
     old = packets.first[start]
@@ -108,43 +124,46 @@ def _judge(packets: Sorted, before: Before, begins: Bool, cut: U8) -> tuple[I64,
     opened[kept_at] = before.opened[kept]
     closed_before[kept_at] = before.closed[kept]
     fins[kept_at] = before.fins[kept]
-    suspects = np.maximum.reduceat(packets.time, start).astype(np.float64) - opened > ACTIVE_NS
+    suspects = np.zeros(count, bool)
+    if float(packets.time.max()) - float(opened.min()) > ACTIVE_NS:
+        suspects = np.maximum.reduceat(packets.time, start).astype(np.float64) - opened > ACTIVE_NS
 
-    closed = closed_before.copy()
-    flags = np.bitwise_or.reduceat(packets.flags, start)
-    some = ((flags & (FIN | RST)) != 0) | (closed_before != NEVER)
-    if some.any():
-        at = np.flatnonzero(np.repeat(some, length))  # packets of segments that close
-        segment = np.flatnonzero(some)
-        size = length[some]
-        head = np.cumsum(size) - size
-        flag, side, time = packets.flags[at], packets.side[at], packets.time[at]
-        fin = (flag & FIN) != 0
-        done = _so_far(fin & (side == 0), head, size, (fins[segment] & 1) != 0)
-        done &= _so_far(fin & (side == 1), head, size, (fins[segment] & 2) != 0)
-        done |= _so_far((flag & RST) != 0, head, size, closed_before[segment] != NEVER)
-        index = np.arange(len(at))
-        closing = np.minimum.reduceat(np.where(done, index, len(at)), head)
-        closes = closing < head + size
-        when = time[np.where(closes, closing, 0)]
-        already = closed_before[segment] != NEVER
-        closed[segment] = np.where(already, closed_before[segment], np.where(closes, when, NEVER))
-        since = np.repeat(np.where(already, head - 1, np.where(closes, closing, len(at))), size)
-        behind = index > since
-        if behind.any():
-            limit = np.repeat(closed[segment], size)[behind].astype(np.float64) + LINGER_NS
-            new = ((flag[behind] & (SYN | ACK)) == SYN) | (time[behind] > limit)
-            owner = np.repeat(segment, size)[behind]
-            suspects[owner[new]] = True
+    ends = np.flatnonzero(packets.flags & np.uint8(FIN | RST))  # packets that may close
+    already = closed_before != NEVER
+    if not len(ends) and not already.any():
+        return closed_before, start[suspects]
+    owner = np.searchsorted(start, ends, "right") - 1
+    fin, side = packets.flags[ends] & FIN != 0, packets.side[ends]
+    closing = _first(ends, owner, packets.flags[ends] & RST != 0, count)
+    both = start.copy()  # FIN of both sides, those of earlier batches included
+    for who in (0, 1):
+        seen = _first(ends, owner, fin & (side == who), count)
+        np.maximum(both, np.where(fins >> who & 1, start, seen), out=both)
+    np.minimum(closing, both, out=closing)
+    closes = closing != NEVER
+    closed = np.where(closes, packets.time[np.where(closes, closing, 0)], NEVER)
+    closed[already] = closed_before[already]
+    # packets behind the close: a new connection, or too late for this one
+    shut = np.flatnonzero(closes | already)
+    begin = np.where(already, start, closing + 1)[shut]
+    size = np.append(start[1:], len(packets.time))[shut] - begin
+    total = int(size.sum())
+    if total:
+        behind = np.repeat(begin - np.cumsum(size) + size, size) + np.arange(total)
+        limit = np.repeat(closed[shut], size).astype(np.float64) + LINGER_NS
+        new = ((packets.flags[behind] & (SYN | ACK)) == SYN) | (packets.time[behind] > limit)
+        suspects[np.repeat(shut, size)[new]] = True
     return closed, start[suspects]
 
 
-def _so_far(event: Bool, head: I64, size: I64, initial: Bool) -> Bool:
-    """Whether an event has happened up to and with each packet of its segment."""
-    total: I64 = np.cumsum(event)
-    base: I64 = total[head] - event[head]
-    happened: Bool = (total > np.repeat(base, size)) | np.repeat(initial, size)
-    return happened
+def _first(position: I64, owner: I64, holds: Bool, count: int) -> I64:
+    """Return for each of `count` segments the first position where something holds, NEVER where it does nowhere.
+
+    position, owner: int64, rising positions of packets, and the segment of each.
+    """
+    first = np.full(count, NEVER, np.int64)
+    first[owner[holds][::-1]] = position[holds][::-1]  # the last write stays
+    return first
 
 
 def _scan(packets: Sorted, before: Before, begins: Bool, cut: U8, suspects: I64) -> list[tuple[int, int]]:

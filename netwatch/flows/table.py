@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from netwatch.flows.index import FlowIndex
-from netwatch.flows.key import flow_keys
-from netwatch.flows.record import FLOW, FRESH, NEVER, SYN_ACK_LOW, SYN_LOW, WATCH_NONE, Rows, gather, join, scatter
+from netwatch.flows.key import V6_BIT, Keys, flow_keys
+from netwatch.flows.record import FRESH, NEVER, SYN_ACK_LOW, SYN_LOW, WATCH_NONE, Rows, clear, gather, join, scatter
 from netwatch.flows.segments import ACK, FIN, NOT_CUT, SYN, Before, Segments, Sorted, cut_segments, idle_limit
 from netwatch.model.arrays import I32, I64, U8, U16, U32, Bool
 from netwatch.model.limits import LINGER_NS, RELEASE_PACKETS
@@ -67,26 +67,26 @@ class FlowTable:
         token: int64[N], position of each packet in the whole input; the other columns are those of PacketBatch.
         """
         keys = flow_keys(packets)
-        row = self._index.find_or_add(keys.word0, keys.word1, keys.wide)
-        order, first = self._sort(row)
+        order, first, row = self._sort(keys)
         tcp = packets.protocol == TCP
-        flags = packets.tcp_flags[order]
-        by_flow = Sorted(first, time[order], flags, keys.side[order], tcp[order])
-        state = gather(self._index.rows, row[order[first]])
+        flags = packets.tcp_flags.take(order)
+        by_flow = Sorted(first, time.take(order), flags, keys.side.take(order), tcp.take(order))
+        state = gather(self._index.rows, row)
         fins = ((state["flags"][:, 0] & FIN) | (state["flags"][:, 1] & FIN) << 1).astype(np.uint8)
         before = Before(state["token"] == FRESH, state["opened"], state["seen"], state["closed"], fins)
         cuts = cut_segments(by_flow, before)
         part, kept, carries = self._merge(packets, by_flow, state, cuts, order, wirelen, number, interface, token)
         isn_at = self._isn(part, packets, by_flow, order, cuts.start, kept)
-        payload = (packets.payload_len[order] > 0) & ~packets.fragment[order]
-        segment_sorted = np.repeat(np.arange(len(cuts.start)), np.diff(cuts.start, append=len(order)))
-        rank_sorted = self._rank(part, payload, packets.cut[order], cuts.start, segment_sorted)
+        payload = ((packets.payload_len > 0) & ~packets.fragment).take(order)
+        segment_sorted = np.repeat(np.arange(len(cuts.start)), np.append(cuts.start[1:], len(order)) - cuts.start)
+        rank_sorted = self._rank(part, payload, packets.cut.take(order), cuts.start, segment_sorted)
         segment = np.empty(len(order), np.int32)
         segment[order] = segment_sorted
         rank = np.empty(len(order), np.int32)
         rank[order] = rank_sorted
         watch = part["watch"].copy()
-        live_row = self._settle(part, cuts, row[order[cuts.start]], first[cuts.start], state)
+        head = first[cuts.start]
+        live_row = self._settle(part, cuts, row[np.cumsum(head) - 1], head, state)
         return Added(
             segment, keys.side, rank, part["token"], part["number"], live_row, ~kept, carries, watch,
             part["isn"], isn_at, order, cuts.start,
@@ -136,6 +136,13 @@ class FlowTable:
         self._ended = []
         return ended
 
+    def peek(self) -> Rows:
+        """Return the live flows as they stand, as if the input had ended."""
+        rows = self._index.live_rows()
+        live = gather(self._index.rows, rows)
+        live["reason"] = np.where(live["closed"] != NEVER, END, FORCED)
+        return live
+
     def _end(self, rows: I64, reason: I64) -> None:
         if len(rows):
             ended = gather(self._index.rows, rows)
@@ -143,17 +150,30 @@ class FlowTable:
             self._ended.append(ended)
             self._index.remove(rows)
 
-    def _sort(self, row: I64) -> tuple[I64, Bool]:
-        """Sort packets by row, stable: a 16-bit number that stands for the row in this batch is sorted by counting."""
+    def _sort(self, keys: Keys) -> tuple[I64, Bool, I64]:
+        """Sort packets by flow, stable; return (order, which sorted packet is its flow's first, row of each flow).
+
+        A 16-bit hash of the keys is sorted by counting, so that keys are looked up once for each run of equal ones.
+        Where two flows share a hash their runs may alternate: then 16-bit numbers of their rows are sorted.
+        """
+        order = np.argsort((self._index.mixed(*keys[:3]) >> np.uint64(48)).astype(np.uint16), kind="stable")
+        first = _run_starts(keys, order)
+        lead = order[first]
+        row = self._index.find_or_add(
+            keys.word0[lead], keys.word1[lead], None if keys.wide is None else keys.wide[lead]
+        )
         if len(self._local) < len(self._index.rows):
             self._local = np.zeros(len(self._index.rows), np.int32)
-        self._local[row] = np.arange(len(row), dtype=np.int32)
-        order = np.argsort(self._local[row].astype(np.uint16), kind="stable")
-        by_row = row[order]
-        first = np.empty(len(row), bool)
-        first[:1] = True
-        np.not_equal(by_row[1:], by_row[:-1], out=first[1:])
-        return order, first
+        run = np.arange(len(row), dtype=np.int32)
+        self._local[row] = run
+        local = self._local[row]
+        if (local != run).any():
+            flow = local.astype(np.uint16)[np.cumsum(first) - 1]
+            again = np.argsort(flow, kind="stable")
+            order, flow = order[again], flow[again]
+            np.not_equal(flow[1:], flow[:-1], out=first[1:])
+            row = row[flow[first]]
+        return order, first, row
 
     def _merge(
         self, packets: Packets, by_flow: Sorted, state: Rows, cuts: Segments, order: I64,
@@ -161,47 +181,39 @@ class FlowTable:
     ) -> tuple[Rows, Bool, I64]:  # fmt: skip
         """Sum each segment, on top of the row that it continues; return (segments, continues, token it carries on)."""
         start = cuts.start
-        count = len(start)
         head = by_flow.first[start]
-        part = np.zeros(count, FLOW)
-        scatter(part, head, state)
-        flow = np.cumsum(head) - 1
-        for field in ("word0", "word1", "wide"):
-            part[field] = state[field][flow]
-        kept = np.zeros(count, bool)
-        kept[head] = (state["token"] != FRESH) & (cuts.cut[head] == NOT_CUT)
-        new = ~kept
-        lead = order[start]
-        carries = np.full(count, -1, np.int64)
-        fresh = np.zeros(int(new.sum()), FLOW)
-        first_side = by_flow.side[start][new]
-        rows = np.arange(len(fresh))
-        for field in ("word0", "word1", "wide"):
-            fresh[field] = part[field][new]
-        fresh["token"] = token[lead][new]
-        fresh["number"] = number[lead][new]
-        fresh["opened"] = fresh["start"] = fresh["end"] = by_flow.time[start][new]
-        fresh["mac"][rows, first_side] = packets.src_mac[lead][new]
-        fresh["mac"][rows, 1 - first_side] = packets.dst_mac[lead][new]
-        fresh["first_side"] = first_side
-        fresh["tunnel"] = packets.tunnel[lead][new]
-        fresh["interface"] = interface[lead][new]
+        part = gather(state, np.cumsum(head) - 1)
+        kept = head & (cuts.cut == NOT_CUT) & (part["token"] != FRESH)
+        carries = np.full(len(start), -1, np.int64)
+        new = np.flatnonzero(~kept)
+        lead = order[start[new]]
+        first_side = by_flow.side[start[new]]
+        clear(part, new)
+        part["token"][new] = token[lead]
+        part["number"][new] = number[lead]
+        for field in ("opened", "start", "end"):
+            part[field][new] = by_flow.time[start[new]]
+        part["mac"][new, first_side] = packets.src_mac[lead]
+        part["mac"][new, 1 - first_side] = packets.dst_mac[lead]
+        part["first_side"][new] = first_side
+        part["tunnel"][new] = packets.tunnel[lead]
+        part["interface"][new] = interface[lead]
         inspected = (packets.protocol[lead] == TCP) | (packets.protocol[lead] == UDP)
-        fresh["watch"] = np.where(inspected[new] & packets.ports[lead][new], 0, WATCH_NONE)
-        scatter(part, new, fresh)
-        previous = np.roll(part["token"], 1)
-        previous[head] = state["token"]
+        part["watch"][new] = np.where(inspected & packets.ports[lead], 0, WATCH_NONE)
         active = cuts.cut == ACTIVE
-        carries[active] = previous[active]
-        self.created += len(fresh)
+        if active.any():
+            previous = np.roll(part["token"], 1)
+            previous[head] = state["token"]
+            carries[active] = previous[active]
+        self.created += len(new)
 
         high = by_flow.side.astype(np.int64)
-        length = np.diff(start, append=len(order))
+        length = np.append(start[1:], len(order)) - start
         sent_high = np.add.reduceat(high, start)
         part["packets"][:, 1] += sent_high.astype(np.uint32)
         part["packets"][:, 0] += (length - sent_high).astype(np.uint32)
         for field, column in (("bytes", packets.ip_bytes), ("wire", wirelen)):
-            amount = column[order].astype(np.int64)
+            amount = column.take(order).astype(np.int64, copy=False)
             total, upper = np.add.reduceat(amount, start), np.add.reduceat(amount * high, start)
             part[field][:, 1] += upper
             part[field][:, 0] += total - upper
@@ -276,6 +288,20 @@ class FlowTable:
             self._ended.append(ended)
         scatter(self._index.rows, row[last], gather(part, last))
         return np.where(last, row, -1)
+
+
+def _run_starts(keys: Keys, order: I64) -> Bool:
+    """Tell which sorted packets have another key than the one before."""
+    first = np.empty(len(order), bool)
+    first[:1] = True
+    word0, word1 = keys.word0.take(order), keys.word1.take(order)
+    np.not_equal(word0[1:], word0[:-1], out=first[1:])
+    first[1:] |= word1[1:] != word1[:-1]
+    if keys.wide is not None:
+        at = np.flatnonzero(word1 & np.uint64(V6_BIT))
+        differs = keys.wide[order[at]] != keys.wide[order[at - 1]]
+        first[at] |= differs[:, 0] | differs[:, 1] | differs[:, 2]
+    return first
 
 
 def _oldest(seen: I64, token: I64, count: int) -> I64:

@@ -1,8 +1,15 @@
 """What a source hands over: captured frames of one link type, in arrival order."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from netwatch.model.arrays import I32, I64, U8, U16, U32
+
+# Directions, numbered as Linux does (packet(7), sll_pkttype).
+HOST: Final = 0
+BROADCAST: Final = 1
+MULTICAST: Final = 2
+OTHER_HOST: Final = 3
+OUTGOING: Final = 4
 
 
 class PacketBatch(NamedTuple):
@@ -18,6 +25,7 @@ class PacketBatch(NamedTuple):
     number:          int64[N], the packet's number in its capture, from 1 (captures that are merged interleave).
     link_type:       LINKTYPE number of every packet here: a change starts a new batch.
     interfaces:      the source's names of interfaces: a live one's name, a pcapng one's number, None for pcap.
+    direction:       uint8[N], HOST to OUTGOING: whom a frame was for, as live sources tell; None where not known.
     """
 
     data: U8
@@ -29,3 +37,4 @@ class PacketBatch(NamedTuple):
     number: I64
     link_type: int
     interfaces: tuple[str | None, ...]
+    direction: U8 | None = None

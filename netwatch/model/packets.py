@@ -79,4 +79,6 @@ class Packets(NamedTuple):
 
     def take(self, rows: slice | I64) -> "Packets":
         """Return these rows of every column; a slice copies nothing."""
-        return Packets._make(c[rows] if isinstance(c, np.ndarray) else c for c in self)
+        if isinstance(rows, slice):
+            return Packets._make([c[rows] if isinstance(c, np.ndarray) else c for c in self])
+        return Packets._make([c.take(rows) if isinstance(c, np.ndarray) else c for c in self])

@@ -16,9 +16,9 @@ STREAMS: Final[dict[str, StreamProtocol]] = {  # asked in this order
 }
 
 PORTS: Final[dict[int, MakeReader]] = {  # what runs on a port, whatever its bytes look like
-    53: dns.datagrams,
-    5353: dns.datagrams,
-    5355: dns.datagrams,
+    53: dns.Messages,
+    5353: dns.Messages,
+    5355: dns.Messages,
     67: dhcp.datagrams,
     68: dhcp.datagrams,
     546: dhcp.datagrams,

@@ -1,5 +1,6 @@
 """The one reader of wire bytes: every bounds check and the step budget are here."""
 
+from collections.abc import Container
 from struct import Struct, unpack_from
 
 from netwatch.model.errors import ParseError
@@ -182,6 +183,32 @@ class Cursor:
         self.at = at
         self.step(len(out))
         return out
+
+    def sorted_out(
+        self, limit: int, anomaly: str, wanted: Container[int]
+    ) -> tuple[list[int], list[tuple[int, int, int]]]:
+        """Read as `typed`; return the types that are not wanted, and (type, start, end) of those that are."""
+        data, at, end = self.data, self.at, self.end
+        others: list[int] = []
+        found: list[tuple[int, int, int]] = []
+        last = end - 4
+        for _ in range(limit + 1):
+            if at > last:
+                break
+            kind, length = _TYPE_LENGTH(data, at)
+            at += 4 + length
+            if kind in wanted:
+                found.append((kind, at - length, at))
+            else:
+                others.append(kind)
+        if at > end or last < at < end:
+            raise ParseError("truncated", self.at)
+        count = len(others) + len(found)
+        if count > limit:
+            raise ParseError(anomaly, at)
+        self.at = at
+        self.step(count)
+        return others, found
 
     def part(self, start: int, end: int) -> bytes:
         """Return the bytes of a part whose bounds this cursor gave out."""

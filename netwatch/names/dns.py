@@ -8,12 +8,13 @@ from netwatch.model.address import address_text, from_bytes
 from netwatch.model.errors import ParseError
 from netwatch.model.limits import DNS_POINTERS, DNS_RECORDS, STRING_MAX
 from netwatch.model.reading import Address, DeviceName, DnsAnswer, DnsMessage, DnsQuestion, Reading
-from netwatch.model.text import dns_text, wire_text
+from netwatch.model.text import wire_text
 from netwatch.names.cursor import Budget, Cursor
+from netwatch.names.dnsusual import REMEMBERED_SIZE, Body, Labels, Name, Usual, make_name, remembered
 from netwatch.names.dnswords import TYPES, rcode_word, type_word
 from netwatch.names.reassembly import Assembler
 from netwatch.names.store import Store
-from netwatch.names.talk import Datagram, DatagramReader, Ports, StreamProtocol, Talk
+from netwatch.names.talk import Datagram, Ports, StreamProtocol, Talk
 
 DNS, MDNS, LLMNR = 53, 5353, 5355
 _WORDS: Final = {DNS: "dns", MDNS: "mdns", LLMNR: "llmnr"}
@@ -28,22 +29,14 @@ _WIRE_NAME_MAX: Final = 255
 _MESSAGE_STEPS: Final = 4  # a message over TCP costs as much as so many labels
 _BROKEN_MAX: Final = 16  # messages of a stream that may be broken: it is no DNS then
 _MESSAGE_MAX: Final = 65_535
+_new: Final = tuple.__new__  # a third of what the constructor of a NamedTuple costs
 _HEADER: Final = Struct(">6H")
 _QUESTION: Final = Struct(">HH")  # type, class
 _RECORD: Final = Struct(">HHIH")  # type, class, TTL, length of data
 _POINTED: Final = Struct(">HHHIH")  # a pointer in front of that
 _POINTER: Final = 0xC000  # a pointer is this plus an offset below 0x4000
-_REMEMBERED: Final = 4_096  # names kept over messages; then all of them are forgotten
-_REMEMBERED_SIZE: Final = 80  # bytes of one: whatever is sent, they take less than 9 MiB
 _REPEATED: Final = 4_096  # messages that an inspector keeps, to know them when they come again; then all are forgotten
 _REPEATED_SIZE: Final = 130  # bytes of one, its number among them: with what was read they take less than 8 MiB
-
-_Body = tuple[bool, str, tuple[DnsQuestion, ...], tuple[DnsAnswer, ...]]  # a DnsMessage without its number
-Labels = tuple[bytes, ...]
-Name = tuple[Labels, str, bytes]
-"""A name: its labels as sent, as text, and in wire format without pointers."""
-
-_remembered: dict[bytes, Name] = {}  # by wire format: a network asks for the same few all day
 
 
 def _pointer(cursor: Cursor, at: int, lowest: int) -> int:
@@ -100,7 +93,7 @@ class _Names:
 
         Raises ParseError: step_budget_spent.
         """
-        if end - start > _REMEMBERED_SIZE:
+        if end - start > REMEMBERED_SIZE:
             return None
         data, at, labels = cursor.data, start, 0
         while at < end - 2 and data[at]:
@@ -109,7 +102,7 @@ class _Names:
         if at != end - 2 or not labels:
             return None
         known = self._known.get(data[at] << 8 | data[at + 1])
-        name = None if known is None else _remembered.get(data[start:at] + known[2])
+        name = None if known is None else remembered.get(data[start:at] + known[2])
         if name is not None:
             self._known[_POINTER + start] = name
             cursor.step(1 + labels)
@@ -121,8 +114,8 @@ class _Names:
         Raises ParseError: truncated, dns_label_type, dns_pointer_forward, dns_pointer_chain, dns_name_too_long,
         step_budget_spent.
         """
-        raw = cursor.string_at(cursor.at, _REMEMBERED_SIZE)
-        name = _remembered.get(raw)
+        raw = cursor.string_at(cursor.at, REMEMBERED_SIZE)
+        name = remembered.get(raw)
         if name is None:
             return self._walk(cursor)
         self._known[_POINTER + cursor.at] = name
@@ -175,8 +168,8 @@ class _Names:
 
     def _joined(self, cursor: Cursor, at: int, target: int, known: Name | None) -> Name | None:
         """Return the name of the labels up to the pointer at `at` and those behind its target, if it is remembered."""
-        behind = known[2] if known is not None else cursor.string_at(target, _REMEMBERED_SIZE)
-        name = _remembered.get(cursor.part(cursor.at, at) + behind)
+        behind = known[2] if known is not None else cursor.string_at(target, REMEMBERED_SIZE)
+        name = remembered.get(cursor.part(cursor.at, at) + behind)
         if name is not None:
             self._known[_POINTER + cursor.at] = name
         return name
@@ -185,11 +178,7 @@ class _Names:
         if size >= _WIRE_NAME_MAX:
             raise ParseError("dns_name_too_long", first)
         wire = b"".join([bytes((len(label),)) + label for label in labels]) + b"\0"
-        name = self._known[_POINTER + first] = labels, dns_text(labels), wire
-        if size < _REMEMBERED_SIZE:
-            if len(_remembered) >= _REMEMBERED:
-                _remembered.clear()
-            _remembered[wire] = name
+        name = self._known[_POINTER + first] = make_name(labels, wire)
         return name
 
 
@@ -294,18 +283,34 @@ def _reading(message: Cursor, ports: Ports, source: Address | None) -> Reading:
     return Reading(protocol, None, (), None, from_client, (read,), device)
 
 
-def datagrams(_store: Store, anomalies: Counter[str]) -> DatagramReader:
-    """Make the reader of messages over UDP, on the ports of DNS, mDNS and LLMNR."""
-    repeated: dict[bytes, _Body] = {}  # by all behind the number: a network asks the same all day
+class Messages:
+    """The reader of messages over UDP, on the ports of DNS, mDNS and LLMNR."""
 
-    def read(datagram: Datagram) -> Reading | None:
-        _, _, payload, cut, ports, source, _ = datagram
+    __slots__ = ("_anomalies", "_repeated", "_usual")
+
+    def __init__(self, _store: Store, anomalies: Counter[str]) -> None:
+        self._anomalies = anomalies
+        self._repeated: dict[bytes, Body] = {}  # by all behind the number: a network asks the same all day
+        self._usual = Usual()
+
+    def usual(self, payload: bytes) -> DnsMessage | None:
+        """Read a message of DNS or LLMNR that came before or is of the usual shape; None: another, or a broken one."""
         short = payload[2:_REPEATED_SIZE]
-        body = repeated.get(short)
+        body = self._repeated.get(short)
+        if body is None or len(payload) > _REPEATED_SIZE:
+            body = self._usual.read(payload)
+            if body is None:
+                return None
+            if len(payload) <= _REPEATED_SIZE:
+                self._keep(short, body)
+        return _new(DnsMessage, (payload[0] << 8 | payload[1], *body))
+
+    def __call__(self, datagram: Datagram) -> Reading | None:
+        """Read one datagram. Raises ParseError as parse_message."""
+        _, _, payload, cut, ports, source, _ = datagram
         word = _word(ports)
-        if body is not None and len(payload) <= _REPEATED_SIZE and word != "mdns":  # there it matters who sent it
-            message = DnsMessage._make((payload[0] << 8 | payload[1], *body))
-            return Reading(word, None, (), None, not body[0], (message,))
+        if word != "mdns" and (message := self.usual(payload)) is not None:  # in mDNS it matters who sent it
+            return Reading(word, None, (), None, not message.response, (message,))
         cursor = Cursor.over(payload)
         try:
             reading = _reading(cursor, ports, source)
@@ -315,14 +320,15 @@ def datagrams(_store: Store, anomalies: Counter[str]) -> DatagramReader:
             return Reading(word)
         if cursor.budget.broken:
             if not cut:  # else that it ends too early is no fault of the sender
-                anomalies.update(cursor.budget.broken)
+                self._anomalies.update(cursor.budget.broken)
         elif reading.messages and len(payload) <= _REPEATED_SIZE:
-            if len(repeated) >= _REPEATED:
-                repeated.clear()
-            repeated[short] = reading.messages[0][1:]
+            self._keep(payload[2:], reading.messages[0][1:])
         return reading
 
-    return read
+    def _keep(self, short: bytes, body: Body) -> None:
+        if len(self._repeated) >= _REPEATED:
+            self._repeated.clear()
+        self._repeated[short] = body
 
 
 def starts(_head: bytes, ports: Ports) -> bool | None:

@@ -40,6 +40,7 @@ _JA4_VERSIONS: Final = {
 GREASE: Final = frozenset(digit << 12 | digit << 4 | 0x0A0A for digit in range(16))  # RFC 8701
 DTLS, DRAFTS_OF_13 = 0xFE, 0x7F  # first bytes of versions
 _READ: Final = GREASE | {SERVER_NAME, ALPN, SUPPORTED_VERSIONS, SIGNATURE_ALGORITHMS, ENCRYPTED_CLIENT_HELLO}
+_COUNTS: Final = tuple(f"{count:02}" for count in range(100))
 _NOTHING: Final = "000000000000"
 _START: Final = Struct(">H32xB")  # legacy_version, random, length of legacy_session_id
 _ONE_NAME: Final = Struct(">HBH")  # length of the list, type and length of its first name
@@ -77,35 +78,50 @@ def parse_client_hello(body: Cursor, transport: str) -> Hello:
     versions: tuple[str | None, int] | None = None
     signatures = b""
     named = ech = False
-    hashed: list[int] = []
     extensions = body.block(2) if body.left else body
-    listed = extensions.typed(HELLO_EXTENSIONS, "tls_extensions")
-    count = len(listed)
-    for kind, start, end in listed:
-        if kind not in _READ:
-            hashed.append(kind)
-        elif kind in GREASE:
-            count -= 1
-        elif kind == SERVER_NAME:
+    hashed, read = extensions.sorted_out(HELLO_EXTENSIONS, "tls_extensions", _READ)
+    count = len(hashed)
+    for kind, start, end in read:
+        if kind == SERVER_NAME:
+            count += 1
             if not named:
                 named = True
-                server_name = parse_server_name(extensions.within(start, end))
+                server_name = _only_name(extensions, start, end) or parse_server_name(extensions.within(start, end))
         elif kind == ALPN:
+            count += 1
             if not alpn:
                 alpn, ends = _offered(extensions.part(start, end))
                 extensions.step(len(alpn))
-        else:
+        elif kind not in GREASE:
+            count += 1
             hashed.append(kind)
             if kind == SUPPORTED_VERSIONS:
                 versions = _versions(extensions.part(start, end))
             elif kind == SIGNATURE_ALGORITHMS:
-                signatures = extensions.within(start, end).bytes_block(2)
+                signatures = _listed(extensions, start, end)
             else:
                 ech = True
     word, version = versions or _versions_of([legacy])
     hashed.sort()
     ja4 = _joined(transport, version, named, ciphers, count, ends, _extensions(tuple(hashed), signatures))
-    return Hello(server_name, alpn, word, ja4, ech)
+    return tuple.__new__(Hello, (server_name, alpn, word, ja4, ech))
+
+
+def _listed(extensions: Cursor, start: int, end: int) -> bytes:
+    """Return what stands behind a length of two bytes. Raises ParseError: truncated."""
+    raw = extensions.part(start, end)
+    if len(raw) > 1 and raw[0] << 8 | raw[1] == len(raw) - 2:  # as usual
+        return raw[2:]
+    return extensions.within(start, end).bytes_block(2)
+
+
+def _only_name(extensions: Cursor, start: int, end: int) -> bytes | None:
+    """Return the host_name that fills server_name alone, as usual, else None. Raises ParseError: step_budget_spent."""
+    size = end - start - _ONE_NAME.size
+    if size > 0 and _ONE_NAME.unpack_from(extensions.data, start) == (size + 3, HOST_NAME, size):
+        extensions.step()
+        return extensions.part(end - size, end)
+    return None
 
 
 def parse_server_name(extension: Cursor) -> bytes | None:
@@ -115,12 +131,6 @@ def parse_server_name(extension: Cursor) -> bytes | None:
     """
     if not extension.left:
         return None
-    if extension.left > _ONE_NAME.size:
-        listed, kind, size = extension.unpack(_ONE_NAME)
-        if kind == HOST_NAME and size == extension.left and listed == size + 3:  # one name that fills it, as usual
-            extension.step()
-            return extension.rest()
-        extension.at -= _ONE_NAME.size
     names = extension.block(2)
     while names.left:
         names.step()
@@ -206,8 +216,9 @@ def _joined(
     transport: str, version: int, named: bool, ciphers: tuple[str, str], count: int, ends: str, extensions: str
 ) -> str:
     """Return JA4. ciphers: their number and hash.   count: of extensions, whose hash is the last argument."""
-    head = f"{transport}{_JA4_VERSIONS.get(version, '00')}{'d' if named else 'i'}{ciphers[0]}"
-    return f"{head}{min(count, 99):02}{ends}_{ciphers[1]}_{extensions}"
+    listed, hashed = ciphers
+    word, name, extended = _JA4_VERSIONS.get(version, "00"), "d" if named else "i", _COUNTS[min(99, count)]
+    return f"{transport}{word}{name}{listed}{extended}{ends}_{hashed}_{extensions}"
 
 
 def _extensions(types: tuple[int, ...], signatures: bytes) -> str:

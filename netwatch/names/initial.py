@@ -52,12 +52,13 @@ class _Mac:
 class Keys:
     """What opens a client's Initials: hp its header; key and iv, made at need, what is behind the header."""
 
-    __slots__ = ("_expand", "_opener", "_version", "hp")
+    __slots__ = ("_expand", "_mask", "_opener", "_version", "hp")
 
     def __init__(self, version: QuicVersion, expand: _Mac) -> None:
         self._version = version
         self._expand = expand
         self._opener: tuple[Any, int] | None = None
+        self._mask: Callable[[bytes], bytes] | None = None
         self.hp = expand(version.hp)[:16]
 
     @property
@@ -67,6 +68,12 @@ class Keys:
     @property
     def iv(self) -> int:
         return int.from_bytes(self._expand(self._version.iv)[:12], "big")
+
+    def mask(self, sample: bytes, block_cipher: "Callable[[bytes], Callable[[bytes], bytes]]") -> bytes:
+        """Return what hides a header, of the sample of its packet."""
+        if self._mask is None:
+            self._mask = block_cipher(self.hp)
+        return self._mask(sample)
 
     def opener(self, gcm: type[Any]) -> tuple[Any, int]:
         """Return the cipher, and the number that with a packet's makes its nonce."""
@@ -126,9 +133,9 @@ _extract = cache(_Mac)  # of a salt: there is one for each version
 
 
 class _Tools(NamedTuple):
-    """What opens packets, from the package cryptography. mask: (key, sample) -> the header's mask, by AES-ECB."""
+    """What opens packets, from the package cryptography. block_cipher: AES-ECB of a key, block by block."""
 
-    mask: "Callable[[bytes, bytes], bytes]"
+    block_cipher: "Callable[[bytes], Callable[[bytes], bytes]]"
     gcm: type[Any]
     invalid: type[Exception]
 
@@ -144,10 +151,10 @@ def _cryptography() -> _Tools | None:
         return None
     aes, ecb = algorithms.AES, modes.ECB()  # noqa: S305 the mask is of one block (RFC 9001 section 5.4.3)
 
-    def mask(key: bytes, sample: bytes) -> bytes:
-        return Cipher(aes(key), ecb).encryptor().update(sample)
+    def block_cipher(key: bytes) -> "Callable[[bytes], bytes]":
+        return Cipher(aes(key), ecb).encryptor().update
 
-    return _Tools(mask, AESGCM, InvalidTag)
+    return _Tools(block_cipher, AESGCM, InvalidTag)
 
 
 def open_initial(keys: Keys, datagram: bytes, start: int, number_at: int, end: int) -> bytes | None:
@@ -158,7 +165,7 @@ def open_initial(keys: Keys, datagram: bytes, start: int, number_at: int, end: i
     tools = _cryptography()
     if tools is None or end - number_at < 4 + SAMPLE:
         return None
-    mask = tools.mask(keys.hp, datagram[number_at + 4 : number_at + 4 + SAMPLE])
+    mask = keys.mask(datagram[number_at + 4 : number_at + 4 + SAMPLE], tools.block_cipher)
     first = datagram[start] ^ (mask[0] & 0x0F)
     if first & _RESERVED:  # three of four packets that are none end here, before the dearer half of the work
         return None

@@ -5,8 +5,9 @@ from typing import Final
 
 from netwatch.model.errors import ParseError
 from netwatch.model.limits import INSPECT_PACKETS
-from netwatch.model.reading import Address, Reading
+from netwatch.model.reading import Address, DnsMessage, Reading
 from netwatch.names import DATAGRAMS, PORTS, STREAMS
+from netwatch.names.dns import Messages
 from netwatch.names.http import whole_request
 from netwatch.names.reassembly import OVERHEAD, Stream
 from netwatch.names.store import Store
@@ -75,6 +76,7 @@ class Inspector:
         self.anomalies: Counter[str] = Counter()
         self._store = Store(self.anomalies)
         made = {make: make(self._store, self.anomalies) for make in PORTS.values()}
+        self._messages = next(reader for reader in made.values() if isinstance(reader, Messages))
         self._readers = tuple(protocol.reader(self._store, self.anomalies) for protocol in DATAGRAMS.values())
         self._ports = {port: (made[make], *self._readers) for port, make in PORTS.items()}
         self._open_ports = frozenset().union(*(protocol.ports for protocol in DATAGRAMS.values()))
@@ -147,6 +149,14 @@ class Inspector:
                 if reading is not None:
                     return reading
         return None
+
+    def usual_dns(self, payload: bytes) -> DnsMessage | None:
+        """Read a payload that is plain DNS by its ports (select.py); None: `datagram` has to read it."""
+        try:
+            return self._messages.usual(payload)
+        except Exception:  # noqa: BLE001 as above
+            self.anomalies["parser_bug"] += 1
+            return None
 
     def forget(self, flow: int) -> None:
         """Drop what is kept of a flow that ended."""

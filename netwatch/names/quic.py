@@ -111,8 +111,8 @@ class _Quic:
 
     def __call__(self, datagram: Datagram) -> Reading | None:
         """Read one datagram; a rule that it breaks is counted here: that it is QUIC stays known."""
-        payload = datagram.payload
-        state = self._store.get(datagram.flow)
+        number, _, payload, cut, _, _, _ = datagram
+        state = self._store.get(number)
         if not looks_like(payload):
             return self._other(state, datagram) if isinstance(state, _Flow) else None
         flow = state if isinstance(state, _Flow) else _Flow()
@@ -121,17 +121,18 @@ class _Quic:
                 return _gquic(Cursor.over(payload))
             return self._packets(flow, datagram)
         except ParseError as error:
-            if not (datagram.cut and error.anomaly == "truncated"):
+            if not (cut and error.anomaly == "truncated"):
                 self._anomalies[error.anomaly] += 1
             return self._other(flow, datagram)
         finally:
-            self._store.put(datagram.flow, flow)
+            self._store.put(number, flow)
 
     def _packets(self, flow: _Flow, datagram: Datagram) -> Reading:
-        packets = Cursor.over(datagram.payload)  # its budget is that of the frames of all packets
+        _, _, payload, cut, _, _, _ = datagram
+        packets = Cursor.over(payload)  # its budget is that of the frames of all packets
         seen = initials = 0
         while packets.left > 6 and packets.peek() & LONG and seen < _COALESCED:
-            version = int.from_bytes(datagram.payload[packets.at + 1 : packets.at + 5], "big")
+            version = int.from_bytes(payload[packets.at + 1 : packets.at + 5], "big")
             known = version_of(version)
             if known is None:
                 if seen == 0:
@@ -139,8 +140,8 @@ class _Quic:
                 break
             seen += 1
             header = parse_header(packets, known)
-            if header.initial and self._is_client(flow, datagram):
-                if not initials and len(datagram.payload) < DATAGRAM_MIN and not (known.google or datagram.cut):
+            if header[0] and self._is_client(flow, datagram):
+                if not initials and len(payload) < DATAGRAM_MIN and not (known.google or cut):
                     self._anomalies["quic_small_datagram"] += 1  # read all the same: a server may answer it
                 initials += 1
                 reading = self._initial(flow, datagram, header, known, packets.budget)
@@ -165,54 +166,55 @@ class _Quic:
     def _initial(
         self, flow: _Flow, datagram: Datagram, header: Header, known: QuicVersion, budget: Budget
     ) -> Reading | None:
-        if flow.done or datagram.cut:
+        _, side, payload, cut, _, source, now_ns = datagram
+        if flow.done or cut:
             return None
-        attempt = flow.attempts.get(header.dcid)
-        if flow.opened >= QUIC_INITIALS or not self._buckets.take(datagram.source, datagram.now_ns):
+        _, dcid, start, number_at, end = header
+        attempt = flow.attempts.get(dcid)
+        if flow.opened >= QUIC_INITIALS or not self._buckets.take(source, now_ns):
             self._anomalies["quic_skipped"] += 1
             return None
         flow.opened += 1
         plain = None
         if attempt is None:
-            keys = derive(known, header.dcid)
+            keys = derive(known, dcid)
             if keys is None:
                 self._anomalies["quic_no_cryptography"] += 1
                 flow.done = True
                 return self._other(flow, datagram, undecryptable=True)
-            attempt = _Attempt(keys, self._anomalies)
-            plain = open_initial(keys, datagram.payload, header.start, header.number_at, header.end)
+            plain = open_initial(keys, payload, start, number_at, end)
             if plain is not None:
-                flow.attempts[header.dcid] = attempt
+                attempt = flow.attempts[dcid] = _Attempt(keys, self._anomalies)
             else:  # after the server's first answer the id changes and the keys stay
                 attempt = next(iter(flow.attempts.values()), None)
         if plain is None and attempt is not None:
-            plain = open_initial(attempt.keys, datagram.payload, header.start, header.number_at, header.end)
+            plain = open_initial(attempt.keys, payload, start, number_at, end)
         if plain is None or attempt is None:
             self._anomalies["quic_not_authentic"] += 1
             return self._other(flow, datagram, undecryptable=True)
-        flow.client = datagram.side
+        flow.client = side
         flow.waited = 0
-        return self._frames(flow, datagram, attempt, Cursor.over(plain, budget=budget), known)
+        return self._frames(flow, datagram, attempt.crypto, Cursor.over(plain, budget=budget), known)
 
     def _frames(
-        self, flow: _Flow, datagram: Datagram, attempt: _Attempt, frames: Cursor, known: QuicVersion
+        self, flow: _Flow, datagram: Datagram, crypto: Assembler, frames: Cursor, known: QuicVersion
     ) -> Reading | None:
         if known.google and (name := parse_chlo(frames.within(0, frames.end))) is not None:
             flow.done = True
             flow.attempts.clear()
             return Reading("quic", "quic_sni", (wire_text(name),), from_client=True, done=True)
-        read_crypto(frames, attempt.crypto, google=known.google)
-        message = attempt.crypto.data
+        read_crypto(frames, crypto, google=known.google)
+        message = crypto.data
         if len(message) < 4:
             return None
         if message[0] != CLIENT_HELLO:
             raise ParseError("quic_no_hello")
-        length = int.from_bytes(message[1:4], "big")
+        length = message[1] << 16 | message[2] << 8 | message[3]
         if length > HELLO_MAX:
             raise ParseError("tls_message_too_long")
         if len(message) < 4 + length:
             return None
-        body = Cursor.over(bytes(message[: 4 + length]), 4)
+        body = Cursor(bytes(message), 4, 4 + length, Budget())
         hello = parse_client_hello(body, "q")
         if body.budget.broken:
             self._anomalies.update(body.budget.broken)
@@ -220,7 +222,7 @@ class _Quic:
         flow.attempts.clear()
         names = (wire_text(hello.server_name),) if hello.server_name is not None else ()
         protocol = "doq" if DOQ_PORT in datagram.ports or hello.alpn == (b"doq",) else "quic"
-        return Reading(protocol, "quic_sni" if names else None, names, hello, from_client=True, done=True)
+        return Reading(protocol, "quic_sni" if names else None, names, hello, True, (), None, False, False, True)
 
 
 def read_crypto(frames: Cursor, crypto: Assembler, *, google: bool = False) -> None:
@@ -230,12 +232,17 @@ def read_crypto(frames: Cursor, crypto: Assembler, *, google: bool = False) -> N
     Raises ParseError: truncated, quic_frame, reassembly_*, step_budget_spent; what came before stays in the stream.
     """
     crypto_type = 0x08 if google else CRYPTO
-    while frames.at < frames.end:
-        kind = frames.uint(1)
+    data, end = frames.data, frames.end
+    while frames.at < end:
+        kind = data[frames.at]
+        frames.at += 1
         frames.step(2 if kind == crypto_type else 1)
         if kind == PADDING:
-            padding = _ZEROS.match(frames.data, frames.at, frames.end)
-            frames.at = padding.end() if padding is not None else frames.at
+            if data[frames.at : end] == bytes(end - frames.at):  # to the end, as usual
+                frames.at = end
+            else:
+                padding = _ZEROS.match(data, frames.at, end)
+                frames.at = padding.end() if padding is not None else frames.at
         elif kind == crypto_type:
             offset, length = frames.varint(), frames.varint()
             if offset + length > HELLO_MAX:

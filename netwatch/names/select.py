@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from netwatch.model.arrays import I32, U8, U16, U64
+from netwatch.model.arrays import I32, U8, U16, U64, Bool
 from netwatch.model.packets import TCP, UDP
 from netwatch.names.initial import VERSIONS
 
@@ -15,10 +15,24 @@ UDP_PORTS: Final = (53, 67, 68, 546, 547, 5353, 5355)
 INITIAL_MIN: Final = 1_000  # bytes; RFC 9000 section 14.1 asks for 1,200, Google's early versions for less
 
 _ALWAYS_TCP, _ALWAYS_UDP = 1, 2
+_BY_PROTOCOL: Final = np.zeros(256, np.uint8)
+_BY_PROTOCOL[[TCP, UDP]] = _ALWAYS_TCP, _ALWAYS_UDP
 _BY_PORT: Final = np.zeros(65_536, np.uint8)
 _BY_PORT[list(TCP_PORTS)] |= _ALWAYS_TCP
 _BY_PORT[list(UDP_PORTS)] |= _ALWAYS_UDP
+_BY_FIRST: Final = np.zeros(256, np.uint8)  # what HELLO may begin with
+_BY_FIRST[0x16] = _ALWAYS_TCP | _ALWAYS_UDP
+_BY_FIRST[0xC0:] = _ALWAYS_UDP
+_DNS: Final = 53
+_ANOTHER: Final = np.zeros(65_536, np.bool_)  # ports of other protocols, and of mDNS and LLMNR
+_ANOTHER[[port for port in UDP_PORTS if port != _DNS]] = True
 _VERSIONS: Final = np.array(sorted(VERSIONS), np.uint64)
+
+
+def perhaps(protocol: U8, src_port: U16, dst_port: U16, first: U8) -> Bool:
+    """Mark the packets (bool[N]) that `wanted` may mark, few of all. first: uint8[N], of their payload."""
+    marks: Bool = (_BY_PORT[src_port] | _BY_PORT[dst_port] | _BY_FIRST[first]) & _BY_PROTOCOL[protocol] != 0
+    return marks
 
 
 def wanted(protocol: U8, src_port: U16, dst_port: U16, head: U64, payload_len: I32) -> U8:
@@ -30,9 +44,7 @@ def wanted(protocol: U8, src_port: U16, dst_port: U16, head: U64, payload_len: I
     is read, in a datagram of INITIAL_MIN bytes or more. Raises nothing.
     """
     tcp, udp = protocol == TCP, protocol == UDP
-    ports = _BY_PORT[src_port] | _BY_PORT[dst_port]
-    flag = np.where(tcp, np.uint8(_ALWAYS_TCP), np.uint8(_ALWAYS_UDP)) * (tcp | udp)
-    out = ((ports & flag) != 0).astype(np.uint8)
+    out = ((_BY_PORT[src_port] | _BY_PORT[dst_port]) & _BY_PROTOCOL[protocol] != 0).astype(np.uint8)
     top = head >> np.uint64(40)
     tls = tcp & (top >= 0x160300) & (top <= 0x160304) & (head >> np.uint64(16) & np.uint64(0xFF) == 1)
     datagrams = np.flatnonzero(udp & (head >> np.uint64(60) != 0))
@@ -45,3 +57,9 @@ def wanted(protocol: U8, src_port: U16, dst_port: U16, head: U64, payload_len: I
     out[tls] = HELLO
     out[datagrams[dtls | quic]] = HELLO
     return np.where(payload_len > 0, out, np.uint8(0))
+
+
+def plain_dns(src_port: U16, dst_port: U16) -> Bool:
+    """Mark datagrams (bool[N]) that are messages of DNS by their ports, uint16[N], and of no other protocol."""
+    dns: Bool = (src_port == _DNS) | (dst_port == _DNS)
+    return dns & ~(_ANOTHER[src_port] | _ANOTHER[dst_port])

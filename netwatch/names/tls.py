@@ -183,7 +183,7 @@ def hello_reading(hello: Hello, protocol: str) -> Reading:
     if hello.alpn == (b"dot",):
         protocol = "dot"
     names = (wire_text(hello.server_name),) if hello.server_name is not None else ()
-    return Reading(protocol, "sni" if names else None, names, hello, from_client=True, done=True)
+    return Reading(protocol, "sni" if names else None, names, hello, True, (), None, False, False, True)
 
 
 def whole_hello(payload: bytes) -> tuple[Hello, Cursor] | None:

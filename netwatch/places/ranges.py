@@ -56,13 +56,9 @@ class RangeTable:
             raise DataError(f"{name}: not a range table of netwatch: its blocks do not fill it")
         self._content, self._body, self._rows = content, at, rows
         self._loaded = np.zeros(blocks, np.bool_)
-        # A block that is not unpacked yet repeats its first start, so the column is sorted at any time.
-        self._start: Column = np.repeat(self._first, self._step)[:rows]
-        self._low: U64 | None = None
-        if self._first_low is not None:
-            self._low = np.zeros(rows, "<u8")
-            for block in np.flatnonzero(self._first_low).tolist():
-                self._low[block * self._step : (block + 1) * self._step] = self._first_low[block]
+        # Blocks that are not unpacked yet are never looked at: their part of the columns takes no memory.
+        self._start: Column = np.zeros(rows, self._type)
+        self._low: U64 | None = None if self._first_low is None else np.zeros(rows, "<u8")
         self._value: Column = np.zeros(rows, f"<u{value_bytes}")
 
     def find(self, numbers: U32 | U64, low: U64 | None = None) -> Column:
@@ -71,10 +67,15 @@ class RangeTable:
         numbers: uint32[N] for 4 key bytes, else uint64[N]; for 16 key bytes the upper halves, low the lower ones.
         Raises DataError where a block cannot be unpacked.
         """
-        block = _last_not_above(self._first, self._first_low, numbers, low)
+        block = np.searchsorted(self._first, numbers, "right") - 1  # the first one starts at 0
+        if self._first_low is not None and low is not None:
+            _correct(block, np.zeros(len(block), np.int64), self._first, self._first_low, numbers, low)
         for missing in set(block[~self._loaded[block]].tolist()):  # np.unique would import numpy.ma: 10 ms
             self._unpack(missing)
-        return self._value[_last_not_above(self._start, self._low, numbers, low)]
+        row = _inside(self._start, numbers, block, self._step)
+        if self._low is not None and low is not None:
+            _correct(row, block * self._step, self._start, self._low, numbers, low)
+        return self._value[row]
 
     def _unpack(self, block: int) -> None:
         row = block * self._step
@@ -141,13 +142,25 @@ def _joined(body: bytes, at: int, count: int, kind: np.dtype[np.unsignedinteger]
     return np.ascontiguousarray(planes.T).view(kind).reshape(count)
 
 
-def _last_not_above(start: Column, start_low: U64 | None, numbers: U32 | U64, low: U64 | None) -> I64:
-    """Return the last row whose start is not above each number; the first row starts at 0."""
-    row = np.searchsorted(start, numbers, "right") - 1
-    if start_low is None or low is None:
-        return row
-    # Few ranges begin inside a /64: only where they do does the lower half decide.
-    for at in np.flatnonzero((start[row] == numbers) & (start_low[row] > low)).tolist():
-        first = int(np.searchsorted(start, numbers[at], "left"))
-        row[at] = first + int(np.searchsorted(start_low[first : row[at] + 1], low[at], "right")) - 1
+def _inside(start: Column, numbers: U32 | U64, block: I64, step: int) -> I64:
+    """Return the last row of each number's block whose start is not above it: a binary search of all at once."""
+    row = block * step
+    last = np.minimum(row + step, len(start)) - 1
+    width = 1 << (step - 1).bit_length() >> 1
+    while width:
+        further = row + width
+        holds = start[np.minimum(further, last)] <= numbers
+        row = np.where(holds & (further <= last), further, row)
+        width >>= 1
     return row
+
+
+def _correct(row: I64, begin: I64, start: Column, start_low: U64, numbers: U64 | U32, low: U64) -> None:
+    """Let the lower halves decide where a row's upper half is the number's: few ranges begin inside a /64.
+
+    begin: where the rows that count begin; the one there is not above the number, halves together.
+    """
+    for at in np.flatnonzero((start[row] == numbers) & (start_low[row] > low)).tolist():
+        some = slice(int(begin[at]), int(row[at]) + 1)
+        first = some.start + int(np.searchsorted(start[some], numbers[at], "left"))
+        row[at] = first + int(np.searchsorted(start_low[first : some.stop], low[at], "right")) - 1

@@ -83,16 +83,16 @@ def flow_columns(batch: FlowBatch) -> list[Column]:
         Plain("start", time_texts(batch.start)),
         Plain("end", time_texts(batch.end)),
         Coded(("device_id", "device_name", "device_vendor"), batch.device, batch.devices),
-        Plain("client_ip", _addresses(batch.family, batch.client_hi, batch.client_lo)),
+        Plain("client_ip", addresses(batch.family, batch.client_hi, batch.client_lo)),
         _port("client_port", batch.client_port),
-        Plain("server_ip", _addresses(batch.family, batch.server_hi, batch.server_lo)),
+        Plain("server_ip", addresses(batch.family, batch.server_hi, batch.server_lo)),
         _port("server_port", batch.server_port),
-        _paths(batch),
+        _coded(("transport", "vlan", "tunnel", "interface"), *paths(batch)),
         *(
             Number(name, getattr(batch, name).tolist())
             for name in ("packets_out", "packets_in", "bytes_out", "bytes_in", "wire_bytes_out", "wire_bytes_in")
         ),
-        _endings(batch),
+        _coded(("tcp_flags_out", "tcp_flags_in", "end_reason"), *endings(batch)),
         Coded(("protocol",), batch.talk, talks),
         Coded(("name", "name_source"), batch.label, labels),
         Coded(("alpn", "tls_version", "ja4", "ech"), batch.talk, talks, 1),
@@ -140,7 +140,12 @@ def dicts(columns: Sequence[Column]) -> list[dict[str, object]]:
     ]
 
 
-def _addresses(family: U8, hi: U64, lo: U64) -> list[str]:
+def _coded(fields: tuple[str, ...], rows: Sequence[tuple[Value, ...]], codes: I32) -> Coded:
+    return Coded(fields, codes, rows)
+
+
+def addresses(family: U8, hi: U64, lo: U64) -> list[str]:
+    """Return addresses, given as in FlowBatch, as text."""
     values: list[int] = lo.tolist()
     for row in np.flatnonzero(family == 6).tolist():
         values[row] |= V6 | int(hi[row]) << 64
@@ -155,8 +160,11 @@ def _port(name: str, ports: I32) -> Number:
     return Number(name, values, bool(missing))
 
 
-def _paths(batch: FlowBatch) -> Coded:
-    """Join four fields of few values: transport, vlan, tunnel, interface."""
+def paths(batch: FlowBatch) -> tuple[list[tuple[Value, ...]], I32]:
+    """Join four fields of few values: transport, vlan, tunnel, interface.
+
+    Returns the distinct rows, and which of them each flow has.
+    """
     key = batch.transport.astype(np.int64) << 13 | batch.vlan + 1
     key = (key * len(batch.tunnels) + batch.tunnel) * len(batch.interfaces) + batch.interface
     first, codes = distinct(key.view(np.uint64))
@@ -175,11 +183,11 @@ def _paths(batch: FlowBatch) -> Coded:
             strict=True,
         )
     ]
-    return Coded(("transport", "vlan", "tunnel", "interface"), codes, rows)
+    return rows, codes
 
 
-def _endings(batch: FlowBatch) -> Coded:
-    """Join three fields of few values: the flags of both ways and the end reason."""
+def endings(batch: FlowBatch) -> tuple[list[tuple[Value, ...]], I32]:
+    """Join three fields of few values: the flags of both ways and the end reason. Returns what `paths` returns."""
     out, back = batch.tcp_flags_out, batch.tcp_flags_in
     key = ((out + 1).astype(np.int64) << 9 | back + 1) << 3 | batch.end_reason
     first, codes = distinct(key.view(np.uint64))
@@ -189,4 +197,4 @@ def _endings(batch: FlowBatch) -> Coded:
             out[first].tolist(), back[first].tolist(), batch.end_reason[first].tolist(), strict=True
         )
     ]
-    return Coded(("tcp_flags_out", "tcp_flags_in", "end_reason"), codes, rows)
+    return rows, codes

@@ -12,6 +12,7 @@ from netwatch.model.errors import ParseError
 from netwatch.model.limits import DNS_RECORDS
 from netwatch.model.reading import DnsMessage, Reading
 from netwatch.names import dns as room
+from netwatch.names import dnsusual as usual
 from netwatch.names.cursor import Budget, Cursor
 from netwatch.names.dns import parse_message
 from netwatch.names.dnswords import rcode_word, type_word
@@ -344,19 +345,19 @@ def test_a_name_that_is_remembered_reads_as_it_did_and_costs_as_much(
         except ParseError as error:
             return error.anomaly, cursor.budget.steps, cursor.budget.broken
 
-    room._remembered.clear()
+    usual.remembered.clear()
     cold = once()
     assert once() == cold
 
 
 def test_m3_the_names_that_are_remembered_have_a_bound() -> None:
-    room._remembered.clear()
-    for number in range(room._REMEMBERED + 10):
+    usual.remembered.clear()
+    for number in range(usual.REMEMBERED + 10):
         parse(dns_message([(dns_name(b"%d" % number, b"example"), 1)]))
-        assert len(room._remembered) <= room._REMEMBERED
-    room._remembered.clear()
+        assert len(usual.remembered) <= usual.REMEMBERED
+    usual.remembered.clear()
     parse(dns_message([(dns_name(*[b"l" * 26] * 3), 1), (dns_name(*[b"l" * 19] * 3), 1)]))
-    assert [len(wire) for wire in room._remembered] == [61]
+    assert [len(wire) for wire in usual.remembered] == [61]
 
 
 def test_a_message_that_comes_again_reads_as_the_first_one_with_its_own_number() -> None:
@@ -391,9 +392,8 @@ def test_mdns_the_device_of_a_message_that_comes_again_is_who_sent_it() -> None:
 
 def test_m3_messages_that_are_kept_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_REPEATED", 4)
-    read = room.datagrams(Store(Counter()), Counter())
-    cells = [cell.cell_contents for cell in read.__closure__]  # type: ignore[attr-defined]
-    (kept,) = [cell for cell in cells if type(cell) is dict]
+    read = room.Messages(Store(Counter()), Counter())
+    kept = read._repeated
     for number in range(50):
         payload = dns_message([(dns_name(b"%d" % number, b"example"), 1)])
         for _ in range(2):
@@ -426,7 +426,7 @@ def test_p5_a_target_of_labels_and_a_pointer_reads_the_same_when_it_is_remembere
         payload = dns_message(
             [(WWW, 1)], [record(AT, 5, b"\x03abc" + pointer(16)), record(AT, 5, data), record(AT, 1, V4)]
         )
-        room._remembered.clear()
+        usual.remembered.clear()
         cold, warm = Cursor.over(payload), Cursor.over(payload)
         assert parse_message(cold) == parse_message(warm)
         assert (cold.budget.steps, cold.budget.broken) == (warm.budget.steps, warm.budget.broken)

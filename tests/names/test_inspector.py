@@ -28,9 +28,12 @@ def test_p1_a_bug_of_a_parser_is_counted_and_costs_one_flow_its_name(monkeypatch
         assert segment(inspector, 1, 1, HELLO) is None
     with monkeypatch.context() as patch:
         patch.setattr("netwatch.names.dns.parse_message", broken)
-        payload = dns_message([(dns_name(b"x"), 1)])
+        payload = dns_message([(dns_name(b"x"), 1), (dns_name(b"y"), 1)])
         assert inspector.datagram(2, 0, payload, False, 50_000, 53, 1, 0) is None
-    assert inspector.anomalies == {"parser_bug": 2}
+    with monkeypatch.context() as patch:
+        patch.setattr("netwatch.names.dnsusual.Usual.read", broken)
+        assert inspector.usual_dns(dns_message([(dns_name(b"x"), 1)])) is None
+    assert inspector.anomalies == {"parser_bug": 3}
     reading = segment(inspector, 3, 1, HELLO)
     assert reading is not None
     assert reading.names == ("one.example.org",)

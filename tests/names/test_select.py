@@ -5,7 +5,7 @@ from support.hellos import client_hello, crypto, dtls_records, initial, records
 
 from netwatch.model.packets import TCP, UDP
 from netwatch.names.initial import VERSIONS
-from netwatch.names.select import ALWAYS, HELLO, INITIAL_MIN, TCP_PORTS, UDP_PORTS, wanted
+from netwatch.names.select import ALWAYS, HELLO, INITIAL_MIN, TCP_PORTS, UDP_PORTS, perhaps, plain_dns, wanted
 
 Row = tuple[int, int, int, bytes, int]
 
@@ -49,14 +49,30 @@ HEADS = st.one_of(
 PORTS = st.sampled_from([53, 67, 68, 443, 546, 853, 5_353, 5_355, 40_000])
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from([TCP, UDP, 1, 132]), PORTS, PORTS, HEADS, st.sampled_from([0, 5, 999, 1_000, 1_400])),
-        max_size=30,
-    )
+ROWS = st.lists(
+    st.tuples(st.sampled_from([TCP, UDP, 1, 132]), PORTS, PORTS, HEADS, st.sampled_from([0, 5, 999, 1_000, 1_400])),
+    max_size=30,
 )
+
+
+@given(ROWS)
 def test_the_kernel_is_the_loop(rows: list[Row]) -> None:
     assert kernel(rows) == [loop(*row) for row in rows]
+
+
+@given(ROWS)
+def test_what_is_wanted_is_never_left_out_beforehand(rows: list[Row]) -> None:
+    for row, mark in zip(rows, kernel(rows), strict=True):
+        protocol, src, dst, head, _ = row
+        first = head[0] if head else 0
+        marks = perhaps(np.uint8([protocol]), np.uint16([src]), np.uint16([dst]), np.uint8([first]))  # type: ignore[arg-type]
+        assert marks[0] or not mark
+
+
+def test_plain_dns_is_one_port_of_dns_and_none_of_another_protocol() -> None:
+    ends = [(53, 40_000), (40_000, 53), (53, 53), (53, 5_353), (5_355, 53), (67, 53), (443, 40_000)]
+    src, dst = np.array(ends, np.uint16).T
+    assert plain_dns(src, dst).tolist() == [True, True, True, False, False, False, False]
 
 
 def test_what_parsers_read_is_wanted_at_any_point() -> None:
