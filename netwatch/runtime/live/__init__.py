@@ -1,0 +1,1 @@
+"""Live capture as processes: a worker that captures and parses, and the one that owns terminal and output."""

@@ -1,0 +1,159 @@
+"""The capture processes: one works, others stand by, made before any privilege was given up; nobody can be made later."""
+
+import os
+import select
+import signal
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Final, NamedTuple, NoReturn
+
+from netwatch.model.errors import NetwatchError
+from netwatch.runtime.live.link import Link, pair
+from netwatch.runtime.live.messages import Beat, Finished, Message, Ready, Snapshot, decode
+from netwatch.runtime.live.worker import STOP
+
+SPARES: Final = 3  # processes that stand by: how often a capture can break down before it ends
+GO: Final = b"go"
+SILENT_S: Final = 3.0  # a worker that tells nothing for so long is taken for dead
+READY_S: Final = 20.0
+END_S: Final = 60.0  # how long the last records of a capture may take
+
+
+class CrewError(NetwatchError):
+    """The capture cannot go on: every process that stood by is used up, or none came up at all."""
+
+
+class Gap(NamedTuple):
+    """A worker that broke down. beat: the last that it told.   snapshot: its live flows as it told them last."""
+
+    why: str
+    beat: Beat | None
+    snapshot: Snapshot | None
+
+
+class _Member(NamedTuple):
+    pid: int
+    link: Link
+
+
+class Crew:
+    """Makes the processes at once; start() lets the first one work.
+
+    work(link): what each of them does; it waits for GO, and never returns.
+    """
+
+    def __init__(self, work: Callable[[Link], NoReturn], spares: int = SPARES) -> None:
+        self._members = [self._make(work) for _ in range(1 + spares)]
+        self.ready: list[Ready] = []
+        self.beat: Beat | None = None
+        self.finished = False
+        self._snapshot: Snapshot | None = None
+        self._heard_at = 0.0
+        self._stopping_at: float | None = None
+
+    def start(self) -> None:
+        """Wait until all of them are ready, and let the first one work. Raises CrewError."""
+        until = monotonic() + READY_S
+        for member in self._members:
+            said: list[bytes] = []
+            while not said:
+                if member.link.closed or monotonic() > until:
+                    raise CrewError("the capture process did not come up; see the lines above")
+                _wait([member.link], 100)
+                said = member.link.receive()
+            message = decode(said[0])
+            if not isinstance(message, Ready):
+                raise CrewError("the capture process did not say that it is ready")
+            self.ready.append(message)
+        self._go()
+
+    @property
+    def pids(self) -> Sequence[int]:
+        """Every process that is left, the one that works first."""
+        return [member.pid for member in self._members]
+
+    def messages(self, timeout_ms: int) -> list[Message | Gap]:
+        """Return what was told; a Gap where a worker broke down and the next one took over. Raises CrewError."""
+        if not self._members:
+            return []
+        member = self._members[0]
+        _wait([member.link], timeout_ms)
+        member.link.flush(0)
+        out: list[Message | Gap] = [decode(data) for data in member.link.receive()]
+        now = monotonic()
+        if out:
+            self._heard_at = now
+        for message in out:
+            match message:
+                case Beat():
+                    self.beat = message
+                case Snapshot():
+                    self._snapshot = message
+                case Finished(beat):
+                    self.beat, self.finished = beat, True
+        if not self.finished and (member.link.closed or now - self._heard_at > SILENT_S):
+            out.append(self._replace())
+        return out
+
+    def stop(self) -> None:
+        """Ask for the end; the last message is Finished."""
+        if self._members and self._stopping_at is None:
+            self._stopping_at = monotonic()
+            self._members[0].link.send(STOP)
+
+    def close(self) -> None:
+        """Let go of all processes."""
+        for member in self._members:
+            member.link.close()  # who stands by sees that, and ends
+        for member in self._members:
+            _reap(member.pid)
+        self._members = []
+
+    @staticmethod
+    def _make(work: Callable[[Link], NoReturn]) -> "_Member":
+        mine, theirs = pair()
+        pid = os.fork()
+        if pid == 0:
+            mine.close()
+            try:
+                work(Link(theirs))
+            finally:
+                os._exit(70)
+        theirs.close()
+        return _Member(pid, Link(mine))
+
+    def _go(self) -> None:
+        self._heard_at = monotonic()
+        self._members[0].link.send(GO)
+
+    def _replace(self) -> Gap:
+        gone = self._members.pop(0)
+        gone.link.close()
+        why = _reap(gone.pid)
+        gap = Gap(why, self.beat, self._snapshot)
+        self.beat = self._snapshot = None
+        if not self._members:
+            raise CrewError(f"the capture process ended ({why}), and no other one is left")
+        self._go()
+        if self._stopping_at is not None:
+            self._members[0].link.send(STOP)
+        return gap
+
+
+def _wait(links: Sequence[Link], timeout_ms: int) -> None:
+    waiting = select.poll()
+    for link in links:
+        waiting.register(link.fileno(), select.POLLIN)
+    waiting.poll(timeout_ms)
+
+
+def _reap(pid: int) -> str:
+    """Wait for a process that ends, a moment at most; say how it ended."""
+    until = monotonic() + 1.0
+    while monotonic() < until:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            code = os.waitstatus_to_exitcode(status)
+            return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        select.poll().poll(10)
+    return "it does not answer"

@@ -1,0 +1,137 @@
+"""The capture process: packets in, messages out. It has no file, no terminal and no privilege."""
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Final, Protocol
+
+from netwatch.engine.engine import Engine
+from netwatch.model.batch import PacketBatch
+from netwatch.model.records import Release
+from netwatch.runtime.live.link import Link
+from netwatch.runtime.live.load import Load
+from netwatch.runtime.live.messages import Beat, Finished, Snapshot, encode, flows_message, released
+
+WAIT_MS: Final = 100  # how long a quiet interface is waited for at a time
+BEAT_S: Final = 0.5
+TICK_S: Final = 1.0
+SNAPSHOT_SHARE: Final = 0.05  # of the time that may go into snapshots
+SETTLED_NS: Final = 2 * 10**9  # packets that are older than this are no longer on their way
+STOP: Final = b"stop"
+FLUSH_MS: Final = 30_000  # how long the end of a run waits for who reads it
+
+
+class Counts(Protocol):
+    """What the kernel counted. received: with those that were dropped."""
+
+    @property
+    def received(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+
+
+class Live(Protocol):
+    """A source of packets as they come."""
+
+    def poll(self, timeout_ms: int) -> PacketBatch | None: ...
+    def counts(self) -> Counts: ...
+    def events(self) -> Sequence[str]: ...
+    def close(self) -> None: ...
+
+
+class Worker:
+    """Runs one engine on one live source, and tells over one link."""
+
+    def __init__(self, link: Link, source: Live, make: Callable[[], Engine], *, snapshots: bool = True) -> None:
+        self._link = link
+        self._source = source
+        self._engine = make()
+        self._load = Load()
+        self._snapshots = snapshots
+        self._lost = 0
+        self._first = self._clock = 0  # time of the first and the last packet, ns
+        self._seen_at = monotonic()  # when that came
+        self._events: list[str] = []
+
+    def run(self) -> None:
+        """Work until the other side says stop, or is gone."""
+        self._beat()
+        beat = tick = snapshot = monotonic()
+        while not self._stopped():
+            batch = self._source.poll(WAIT_MS)
+            now = monotonic()
+            if batch is not None and len(batch.time):
+                self._feed(batch, now)
+            if now - tick >= TICK_S:
+                tick = now
+                self._tick(now)
+            if now - beat >= BEAT_S:
+                beat = now
+                self._beat()
+            if self._snapshots and now >= snapshot:
+                took = self._snapshot()
+                snapshot = monotonic() + max(TICK_S, took / SNAPSHOT_SHARE)
+        self._finish()
+
+    def _stopped(self) -> bool:
+        self._link.flush(0)
+        return STOP in self._link.receive() or self._link.closed
+
+    def _feed(self, batch: PacketBatch, now: float) -> None:
+        self._first = self._first or int(batch.time[0])
+        self._clock, self._seen_at = int(batch.time[-1]), now
+        changed = self._load.level_for(self._source.counts(), now)
+        if changed is not None:
+            self._engine.level = self._load.level
+            self._events.append(changed)
+        for one in self._engine.feed(batch):
+            self._release(one)
+
+    def _tick(self, now: float) -> None:
+        """Let go what has been silent: by the clock of the packets, and what has passed since the last of them."""
+        if self._clock:
+            passed = round((now - self._seen_at) * 10**9) - SETTLED_NS
+            for one in self._engine.tick(self._clock + max(0, passed)):
+                self._release(one)
+
+    def _release(self, one: Release) -> None:
+        count = len(one.flows) + len(one.lookups)
+        if count and not self._link.send(encode(released(one))):
+            self._lost += count
+
+    def _snapshot(self) -> float:
+        begun = monotonic()
+        self._link.send(encode(Snapshot([flows_message(batch) for batch in self._engine.snapshot()])))
+        return monotonic() - begun
+
+    def _beat(self) -> None:
+        self._link.send(encode(self._state()))
+
+    def _state(self) -> Beat:
+        counts = self._source.counts()
+        events = [*self._events, *self._source.events()]
+        self._events = []
+        ledger = self._engine.ledger()
+        return Beat(
+            ledger=ledger.record(),
+            received=counts.received,
+            dropped=counts.dropped,
+            lost=self._lost,
+            live=ledger.flows_created - ledger.flows_ended,
+            level=self._load.level,
+            first=self._first,
+            clock=self._clock,
+            events=events,
+            unread=dict(self._engine.unread_links),
+        )
+
+    def _finish(self) -> None:
+        """Read what still lies in the ring, end every flow, and say good-bye."""
+        while (batch := self._source.poll(0)) is not None:
+            if len(batch.time):
+                self._feed(batch, monotonic())
+        for one in self._engine.finish():
+            self._link.flush(FLUSH_MS)
+            self._release(one)
+        self._link.send(encode(Finished(self._state())))
+        self._link.flush(FLUSH_MS)
+        self._source.close()
