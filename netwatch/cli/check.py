@@ -5,7 +5,8 @@ import sys
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
-from netwatch.cli.options import add_colour_options, add_data_options, colour
+from netwatch.cli.options import add_capture_options, add_colour_options, add_data_options, colour
+from netwatch.cli.watch import Lines, capture, length, means_of
 from netwatch.model.errors import ExitCode, UsageError
 from netwatch.model.text import display, escaped
 
@@ -18,11 +19,13 @@ examples:
   netwatch check phone.pcap --policy us-eo-2020
   netwatch check phone.pcap --policy control-cn --device Ana-iPhone -w report.html
   ssh root@router "tcpdump -i br-lan -U -s 2048 -w - 'not port 22'" | netwatch check - --policy us-eo-2020 --for 10m
+  sudo netwatch check -i wlan0 --for 10m --policy us-eo-2020
   netwatch check phone.pcap --policy mine.toml --json | jq '.devices[] | select(.verdict != "PASS")'
 
 exit codes: 0 PASS, 1 FAIL, 2 usage or unknown policy, 3 unreadable input or policy, 4 INCONCLUSIVE
 """
 
+LINE_S = 60  # how often a live check says how it stands
 WIDTH_MAX = 120  # longer lines are hard to read
 FORMATS = ("text", "json", "sarif", "junit", "github", "md")
 VERDICTS = {"PASS": ExitCode.OK, "FAIL": ExitCode.FAIL, "INCONCLUSIVE": ExitCode.PARTIAL}
@@ -48,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--merge", action="store_true", help="read several captures as one, in order of time")
     parser.add_argument("--format", choices=FORMATS, default="text", help="what stdout carries (default text)")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+    add_capture_options(parser)
     add_data_options(parser)
     add_colour_options(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
@@ -55,7 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> ExitCode:
     """Check captures against a policy."""
-    from netwatch.policy.documents import duration
     from netwatch.runtime import datafiles, policies, signatures
 
     if args.policy == "list":
@@ -63,17 +66,13 @@ def run(args: argparse.Namespace) -> ExitCode:
     paths = [*args.files, *args.more]
     if args.policy is None:
         raise UsageError("no policy given: --policy ID or FILE.toml; netwatch check --policy list shows what is there")
-    if not paths:
-        raise UsageError("no capture given; try: netwatch check FILE --policy ID, or - for standard input")
+    if bool(paths) == bool(args.interfaces):
+        raise UsageError("give captures (FILE, - for standard input) or interfaces (-i IFACE)")
     if paths.count("-") > 1:
         raise UsageError("standard input (-) can be read once only")
     if any(write in ("-", "csv:-") for write in args.writes):
         raise UsageError("-w -: stdout carries the verdict; name a file")
-    seconds = None
-    if args.duration is not None:
-        seconds = duration(args.duration)
-        if not seconds:
-            raise UsageError(f"--for {display(args.duration)}: no length of time such as 90s, 10m or 2h")
+    seconds = length(args.duration, "--for")
     catalogue = signatures.load()
     loaded = policies.load(args.policy, catalogue)
 
@@ -83,21 +82,27 @@ def run(args: argparse.Namespace) -> ExitCode:
     from netwatch.runtime.session import replay
 
     places = datafiles.places(args.geo)
-    judge = PolicyJudge(
-        loaded, catalogue, places, args.local_net, device=args.device, limited=args.duration is not None
-    )
-    with progress_bar(quiet=args.quiet) as progress:
-        result = replay(
-            paths,
-            writes=args.writes,
-            merge_by_time=args.merge,
-            local_nets=args.local_net,
-            progress=progress,
-            duration=seconds,
-            catalogue=catalogue,
-            places=places,
-            judge=judge,
-        )
+    limited = args.duration is not None or bool(args.interfaces)
+    judge = PolicyJudge(loaded, catalogue, places, args.local_net, device=args.device, limited=limited)
+    if args.interfaces:
+        from netwatch.runtime.live.session import watch
+
+        means = means_of(args, catalogue, places, judge, seconds)
+        result = watch(capture(args), means, Lines(LINE_S, quiet=args.quiet))
+    else:
+        with progress_bar(quiet=args.quiet) as progress:
+            result = replay(
+                paths,
+                writes=args.writes,
+                merge_by_time=args.merge,
+                max_flows=args.max_flows,
+                local_nets=args.local_net,
+                progress=progress,
+                duration=seconds,
+                catalogue=catalogue,
+                places=places,
+                judge=judge,
+            )
     verdict = result.verdict or {}
     options: dict[str, object] = {} if args.format == "json" else {"names": _names(catalogue)}
     if args.format == "text":

@@ -15,9 +15,11 @@ from netwatch.model.text import escaped
 # one line a command: name -> (module, what it does)
 COMMANDS: Final = {
     "replay": ("netwatch.cli.replay", "read captures: which apps talked, whose they are, and how we know"),
+    "watch": ("netwatch.cli.watch", "capture live: which apps talk, as it happens"),
     "check": ("netwatch.cli.check", "judge captures by a policy: PASS, FAIL or INCONCLUSIVE, each with its evidence"),
     "explain": ("netwatch.cli.explain", "say what is known of a name or an address"),
     "apps": ("netwatch.cli.apps", "list the apps of the catalogue, with owner and country of control"),
+    "interfaces": ("netwatch.cli.interfaces", "list what can be captured here"),
     "doctor": ("netwatch.cli.doctor", "look whether everything that a verdict rests on is there and works"),
     "signatures": ("netwatch.cli.signatures", "lint, test and begin signature files and policies"),
 }

@@ -17,6 +17,36 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_capture_options(parser: argparse.ArgumentParser) -> None:
+    """Declare where and how is captured."""
+    parser.add_argument(
+        "-i", dest="interfaces", action="append", default=[], metavar="IFACE",
+        help="interface; may be repeated; any-physical: all that carry frames of their own; default: that of the route "
+        "to the outside",
+    )  # fmt: skip
+    parser.add_argument(
+        "-s",
+        dest="snaplen",
+        type=int,
+        default=65_535,
+        metavar="BYTES",
+        help="bytes of each frame (default %(default)s)",
+    )
+    parser.add_argument(
+        "--ring", type=int, default=32, metavar="MIB", help="memory for frames that wait (default %(default)s MiB)"
+    )
+    parser.add_argument("--promiscuous", action="store_true", help="see frames of others on the wire, too")
+    parser.add_argument("--source", choices=("auto", "afpacket", "scapy"), default="auto", help="how frames are read")
+    parser.add_argument(
+        "--max-flows", type=int, default=262_144, metavar="N",
+        help="live flows kept at a time; beyond them the oldest leave early (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sandbox", choices=("strict", "auto", "off"), default="auto",
+        help="strict: end with 5 where the system lacks a part of the sandbox; auto: say so",
+    )  # fmt: skip
+
+
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """Declare what stdout carries, and how."""
     parser.add_argument(

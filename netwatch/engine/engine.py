@@ -104,7 +104,9 @@ class Engine:
         now: by the clock of the packets; none of an earlier time may follow, or a flow might be cut in two.
         """
         self._table.sweep(now)
-        yield from self._let_go(self._lookups.due(now))
+        due = self._lookups.due(now)
+        if due or self._table.ended:
+            yield from self._let_go(due)
 
     def finish(self) -> Iterator[Release]:
         """End every flow and open lookup: the input is over."""

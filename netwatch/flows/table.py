@@ -61,6 +61,11 @@ class FlowTable:
         """Flows in the table."""
         return self._index.live
 
+    @property
+    def ended(self) -> bool:
+        """Whether flows have ended that were not taken yet."""
+        return bool(self._ended)
+
     def add(self, packets: Packets, time: I64, wirelen: U32, number: I64, interface: U16, token: I64) -> Added:
         """Count packets that are all in_flow, in order of arrival; at most 65,536.
 

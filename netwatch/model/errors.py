@@ -46,6 +46,12 @@ class SinkError(NetwatchError):
     exit_code = ExitCode.UNREADABLE
 
 
+class GuardError(NetwatchError):
+    """A part of the sandbox is not there, and the user wants all of it; or privileges cannot be given up soundly."""
+
+    exit_code = ExitCode.SANDBOX
+
+
 class ParseError(Exception):
     """The only error that leaves a parser of wire data.
 

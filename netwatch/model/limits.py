@@ -66,5 +66,7 @@ CLAIMS: Final = 65_536  # M3: sums of a check, by device and label; about 40 MiB
 PROOFS: Final = 8  # pieces of evidence kept for one of them
 CLIENTS: Final = 16  # addresses of one device that a check tells apart
 
+HELD_BYTES: Final = 64 * 1024 * 1024  # E3: lines of one file that wait for a full disk
+
 FILTER_TEXT: Final = 65_536  # characters of a filter expression: hundreds of addresses fit
 FILTER_DEPTH: Final = 100  # parentheses, and changes between and and or: evaluation is recursive

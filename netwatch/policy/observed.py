@@ -78,6 +78,11 @@ class Seen:
         self.outside = False
         self.addresses: dict[str, None] = {}
 
+    def copy(self) -> "Seen":
+        new = Seen(self.device)
+        new.outside, new.addresses = self.outside, dict(self.addresses)
+        return new
+
 
 class Hidden(NamedTuple):
     """Something that could not be seen: what (`doh`, `ech_offered`, `mmtls` ...), and where it went."""
@@ -98,6 +103,15 @@ class Observed:
         self.hidden: dict[tuple[str, Hidden], Tally] = {}
         self._local = local
         self._wanted = lru_cache(maxsize=CLAIMS)(wanted)
+
+    def copy(self) -> "Observed":
+        """Return the same sums, to which more can be added."""
+        new = Observed(self._local, self._wanted)
+        new.folded = self.folded
+        new.devices = {key: seen.copy() for key, seen in self.devices.items()}
+        new.claims = {key: _together(tally) for key, tally in self.claims.items()}
+        new.hidden = {key: _together(tally) for key, tally in self.hidden.items()}
+        return new
 
     def add(self, release: Release) -> None:
         """Add the records of one release."""
@@ -202,6 +216,13 @@ class Observed:
                 key = ("", *key[1:])
             tally = table.setdefault(key, Tally())
         return tally
+
+
+def _together(*parts: Tally) -> Tally:
+    whole = Tally()
+    for part in parts:
+        whole.add(part)
+    return whole
 
 
 def _claim(label: Label) -> Claim | None:

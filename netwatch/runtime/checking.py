@@ -6,7 +6,7 @@ from typing import Final
 from netwatch.attribution.catalogue import Catalogue, Dated, Match
 from netwatch.attribution.days import day_of
 from netwatch.engine.probes import Probed, self_test
-from netwatch.model.records import Release
+from netwatch.model.records import FlowBatch, Release
 from netwatch.places.local import LocalNetworks
 from netwatch.places.places import Places
 from netwatch.policy.limitations import limitations
@@ -46,8 +46,23 @@ class PolicyJudge:
         """Take the records of one release."""
         self._observed.add(release)
 
+    def prepare(self) -> None:
+        """Test the catalogue now: what that takes may be out of reach at the end."""
+        if self._tested is None:
+            self._tested = self.test()
+
     def verdict(self, end: End) -> dict[str, object]:
         """Return the verdict as `check --json` prints it."""
+        return self._verdict(end, self._observed)
+
+    def preview(self, end: End, live: Sequence[FlowBatch]) -> dict[str, object]:
+        """Return the verdict as it would be if the flows that are under way ended now."""
+        observed = self._observed.copy()
+        for batch in live:
+            observed.add(Release(batch, []))
+        return self._verdict(end, observed)
+
+    def _verdict(self, end: End, observed: Observed) -> dict[str, object]:
         tested = self.test() if self._tested is None else self._tested
         ledger = end.ledger
         watched = Watched(
@@ -60,8 +75,8 @@ class PolicyJudge:
             partial=end.partial,
             self_test=tested.missed,
         )
-        said = judge(self._rules, self._observed, watched, self._rule_of, self._device)
-        limits = limitations(self._observed, [one.seen.device.device_id for one in said.devices])
+        said = judge(self._rules, observed, watched, self._rule_of, self._device)
+        limits = limitations(observed, [one.seen.device.device_id for one in said.devices])
         policy, source = self._loaded
         return verdict_record(said, policy, source, watched, limits, end.record, tested.probes)
 

@@ -13,21 +13,21 @@ from netwatch.decode.link import link_name
 from netwatch.engine.engine import Engine
 from netwatch.filters.parse import parse
 from netwatch.model.batch import PacketBatch
-from netwatch.model.errors import ExitCode
+from netwatch.model.errors import ExitCode, SinkError
 from netwatch.model.ledger import Ledger
 from netwatch.model.limits import MAX_FLOWS, UNPACK_TOTAL
-from netwatch.model.records import Release
+from netwatch.model.records import FlowBatch, Release
 from netwatch.places.local import LocalNetworks
 from netwatch.places.places import Places
 from netwatch.runtime import datafiles, signatures
 from netwatch.runtime.filtering import Filter
 from netwatch.runtime.signals import stoppable
 from netwatch.sinks import open_sink
-from netwatch.sinks.base import Sink
+from netwatch.sinks.base import Growth, Sink
 from netwatch.sinks.encode import json_object
 from netwatch.sinks.summary import Summary
 from netwatch.sources import Source, merge, open_capture
-from netwatch.sources.base import Deadline
+from netwatch.sources.base import CaptureInfo, Deadline
 
 GC_THRESHOLD: Final = (1_000_000, 20, 100)  # records hold no cycles: looking for them often costs 5 % and finds nothing
 
@@ -40,7 +40,11 @@ class Judge(Protocol):
 
     def add(self, release: Release) -> None: ...
 
+    def prepare(self) -> None: ...
+
     def verdict(self, end: "End") -> dict[str, object]: ...
+
+    def preview(self, end: "End", live: Sequence[FlowBatch]) -> dict[str, object]: ...
 
 
 class End(NamedTuple):
@@ -107,12 +111,13 @@ def replay(
     streamed = any(path == "-" or Path(path).is_fifo() for path in paths)
     vendor = datafiles.vendors().vendor
     deadline = None if duration is None else Deadline(duration)
-    engine = Engine(catalogue, places, vendor, local, max_flows=max_flows, draw=_draw, streamed=streamed)
+    engine = Engine(catalogue, places, vendor, local, max_flows=max_flows, draw=draw, streamed=streamed)
     with ExitStack() as stack:
         sources = [stack.enter_context(open_capture(path, max_bytes=max_bytes)) for path in paths]
         for source in sources:
             source.deadline = deadline
-        outputs = _Outputs(chosen, judge, [_guarded(stack, open_sink(spec, grow=streamed)) for spec in writes])
+        growth = Growth.LINES if streamed else Growth.NO
+        outputs = Outputs(chosen, judge, [_guarded(stack, open_sink(spec, grow=growth)) for spec in writes])
         alarm = (duration, lambda: _each(Source.leave, sources)) if streamed and duration is not None else None
         with stoppable(lambda: _each(Source.stop, sources), alarm):
             for batch in _batches(sources, merge_by_time=merge_by_time):
@@ -121,44 +126,88 @@ def replay(
                     _report(progress, sources)
         outputs.take(engine.finish())
         messages, partial = _state(sources, engine)
-        record, verdict = outputs.close(sources, engine.ledger(), places, catalogue, partial=partial)
+        record, verdict = outputs.close(
+            [source.capture for source in sources], engine.ledger(), places, catalogue, partial=partial
+        )
     code = ExitCode.PARTIAL if partial else ExitCode.OK
     return Result(record, code, [*messages, *places.notices], verdict)
 
 
-class _Outputs:
-    """What is done with the records of a run: the summary, the judge, the files."""
+class Outputs:
+    """What is done with the records of a run: the summary, the judge, the files.
 
-    def __init__(self, chosen: Filter | None, judge: Judge | None, sinks: Sequence[Sink]) -> None:
+    lenient: an output that fails is given up, and the others go on; its text goes to `problems`.
+    """
+
+    def __init__(
+        self, chosen: Filter | None, judge: Judge | None, sinks: Sequence[Sink], *, lenient: bool = False
+    ) -> None:
+        self.summary = Summary()
+        self.problems: list[str] = []
+        self._lost = 0  # records that went to outputs which were given up
         self._chosen = chosen
         self._judge = judge
-        self._sinks = sinks
-        self._summary = Summary()
+        self._sinks = list(sinks)
+        self._lenient = lenient
+
+    @property
+    def dropped(self) -> int:
+        """Records that are not in some output and never will be."""
+        return self._lost + sum(sink.retry() for sink in self._sinks)
 
     def take(self, releases: Iterator[Release]) -> None:
         """Hand each release, as far as it is wanted, to all of them."""
         for release in releases:
             kept = release if self._chosen is None else self._chosen.keep(release)
-            self._summary.add(kept)
+            self.summary.add(kept)
             if self._judge is not None:
                 self._judge.add(kept)
-            for sink in self._sinks:
-                sink.write(kept)
+            for sink in list(self._sinks):
+                self._write(sink, kept)
+
+    def _write(self, sink: Sink, kept: Release) -> None:
+        try:
+            sink.write(kept)
+        except SinkError as error:
+            if not self._lenient:
+                raise
+            self._lost += len(kept.flows) + len(kept.lookups)
+            self._sinks.remove(sink)
+            sink.abort()
+            self.problems.append(str(error))
+
+    def preview(
+        self, captures: Sequence[CaptureInfo], ledger: Ledger, places: Places, catalogue: Catalogue,
+        live: Sequence[FlowBatch],
+    ) -> dict[str, object] | None:  # fmt: skip
+        """Return the verdict as it would be if the flows that are under way ended now."""
+        if self._judge is None:
+            return None
+        summary = self.summary.copy()
+        for batch in live:
+            summary.add(Release(batch, []))
+        record = summary.record(captures, ledger, places.databases, catalogue)
+        return self._judge.preview(_end(record, summary, captures, ledger, partial=False), live)
 
     def close(
-        self, sources: Sequence[Source], ledger: Ledger, places: Places, catalogue: Catalogue, *, partial: bool
+        self, captures: Sequence[CaptureInfo], ledger: Ledger, places: Places, catalogue: Catalogue, *, partial: bool
     ) -> tuple[dict[str, object], dict[str, object] | None]:
         """End the outputs; return the summary record and the verdict."""
-        captures = [source.capture for source in sources]
-        record = self._summary.record(captures, ledger, places.databases, catalogue)
+        record = self.summary.record(captures, ledger, places.databases, catalogue)
         verdict = None
         if self._judge is not None:
-            first = min((capture.first for capture in captures if capture.first is not None), default=None)
-            last = max((capture.last for capture in captures if capture.last is not None), default=None)
-            verdict = self._judge.verdict(End(record, self._summary.coverages(), first, last, ledger, partial))
+            verdict = self._judge.verdict(_end(record, self.summary, captures, ledger, partial=partial))
         for sink in self._sinks:
             sink.close(record, verdict)
         return record, verdict
+
+
+def _end(
+    record: dict[str, object], summary: Summary, captures: Sequence[CaptureInfo], ledger: Ledger, *, partial: bool
+) -> End:
+    first = min((capture.first for capture in captures if capture.first is not None), default=None)
+    last = max((capture.last for capture in captures if capture.last is not None), default=None)
+    return End(record, summary.coverages(), first, last, ledger, partial)
 
 
 def _each(do: Callable[[Source], None], sources: Sequence[Source]) -> None:
@@ -166,7 +215,7 @@ def _each(do: Callable[[Source], None], sources: Sequence[Source]) -> None:
         do(source)
 
 
-def _draw(bits: int) -> int:
+def draw(bits: int) -> int:
     """Draw a random number of so many bits."""
     return int.from_bytes(os.urandom(bits // 8), "big")
 

@@ -6,14 +6,14 @@ from typing import Final
 
 from netwatch.model.errors import UsageError
 from netwatch.model.text import display
-from netwatch.sinks.base import Sink
+from netwatch.sinks.base import Growth, Sink
 from netwatch.sinks.csv import CSV, open_csv
 from netwatch.sinks.html import open_html
 from netwatch.sinks.jsonl import JSONL, open_jsonl
 from netwatch.sinks.recording import Stream
 
 # name, which is also the ending -> how its files are opened; True where a file that can grow has to
-SINKS: Final[dict[str, Callable[[Path, bool], Sink]]] = {
+SINKS: Final[dict[str, Callable[[Path, Growth], Sink]]] = {
     "csv": open_csv,
     "html": open_html,
     "jsonl": open_jsonl,
@@ -23,7 +23,7 @@ SINKS: Final[dict[str, Callable[[Path, bool], Sink]]] = {
 STREAMS: Final = {"csv": CSV, "jsonl": JSONL}  # what stdout can carry
 
 
-def open_sink(spec: str, *, grow: bool = False) -> Sink:
+def open_sink(spec: str, *, grow: Growth = Growth.NO) -> Sink:
     """Open what `-w` names: a path by its ending, `NAME:PATH` by the name.
 
     `-` puts flow records on stdout as JSONL, `csv:-` as CSV.

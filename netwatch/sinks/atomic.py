@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from netwatch.model.errors import SinkError
+from netwatch.model.limits import HELD_BYTES
 
 _PRIVATE = 0o600
 _TAIL = 65_536  # bytes read at once while looking for the last end of a line
@@ -143,6 +144,53 @@ class GrowingFile:
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = -1
+
+
+class HeldFile(GrowingFile):
+    """A growing file whose lines wait in memory while the disk takes none (RELIABILITY E3).
+
+    given_up: lines that are lost since HELD_BYTES waited.   stopped: why the disk takes none, None: it does.
+    """
+
+    def __init__(self, path: Path, start: bytes) -> None:
+        super().__init__(path, start)
+        self._held = bytearray()
+        self.given_up = 0
+        self.stopped: OSError | None = None
+
+    def write(self, data: bytes) -> tuple[int, OSError | None]:
+        """Take whole lines; all of them count as written, since they are here."""
+        if len(self._held) + len(data) > HELD_BYTES:
+            self.flush()
+        if len(self._held) + len(data) > HELD_BYTES:
+            self.given_up += data.count(b"\n")
+            return data.count(b"\n"), None
+        self._held += data
+        self.flush()
+        return data.count(b"\n"), None
+
+    def flush(self) -> None:
+        """Write what waits, as far as the disk takes it."""
+        if not self._held:
+            return
+        waiting = bytes(self._held)
+        lines, self.stopped = super().write(waiting)
+        if self.stopped is None:
+            self._held.clear()
+            return
+        at = 0
+        for _ in range(lines):
+            at = waiting.index(b"\n", at) + 1
+        del self._held[:at]
+
+    def sync(self) -> None:
+        """Bring the lines to disk. Raises OSError: also where lines still wait."""
+        self.flush()
+        if self.stopped is not None and self._held:
+            self.given_up += self._held.count(b"\n")
+            self._held.clear()
+            raise self.stopped
+        super().sync()
 
 
 def refuse_strange(path: Path, folder: int) -> None:

@@ -1,9 +1,18 @@
 """What every output offers, and what a format of rows has to say about itself."""
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from typing import NamedTuple, Protocol
 
 from netwatch.model.records import FlowBatch, Lookup, Release
+
+
+class Growth(Enum):
+    """Whether a file of lines grows as they come. HELD: what a full disk does not take waits in memory."""
+
+    NO = 0
+    LINES = 1
+    HELD = 2
 
 
 class Sink(Protocol):
@@ -11,6 +20,9 @@ class Sink(Protocol):
 
     def write(self, release: Release) -> None:
         """Take the records of one release. Raises SinkError, which says how many records are not on disk."""
+
+    def retry(self) -> int:
+        """Try again to write what a full disk kept back; return how many records are given up for good."""
 
     def close(self, summary: Mapping[str, object], verdict: Mapping[str, object] | None = None, /) -> None:
         """Bring everything to disk, with the summary record beside it. Raises SinkError as `write` does.

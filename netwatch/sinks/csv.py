@@ -5,7 +5,7 @@ from pathlib import Path
 
 from netwatch.model.records import FLOW_FIELDS, LOOKUP_FIELDS, FlowBatch, Lookup
 from netwatch.model.text import escaped
-from netwatch.sinks.base import RowFormat, Sink
+from netwatch.sinks.base import Growth, RowFormat, Sink
 from netwatch.sinks.columns import Value, flow_columns, lookup_columns
 from netwatch.sinks.lines import CellTexts, Style, lines
 from netwatch.sinks.recording import Recording
@@ -74,6 +74,6 @@ CSV = RowFormat(
 )
 
 
-def open_csv(path: Path, _grow: bool) -> Sink:
+def open_csv(path: Path, _grow: Growth) -> Sink:
     """Open the files of a recording; they are written whole, also where JSONL would grow."""
     return Recording(path, CSV)

@@ -6,7 +6,7 @@ from pathlib import Path
 from netwatch.model.errors import SinkError
 from netwatch.model.records import Release
 from netwatch.sinks.atomic import AtomicFile, reason
-from netwatch.sinks.base import Sink
+from netwatch.sinks.base import Growth, Sink
 from netwatch.sinks.report.tally import Tally
 
 
@@ -38,6 +38,10 @@ class Report:
         finally:
             self.abort()
 
+    def retry(self) -> int:
+        """Nothing waits: the page is written at the end."""
+        return 0
+
     def abort(self) -> None:
         """Give up: what has not got its name disappears."""
         if self._file is not None:
@@ -45,6 +49,6 @@ class Report:
         self._file = None
 
 
-def open_html(path: Path, _grow: bool) -> Sink:
+def open_html(path: Path, _grow: Growth) -> Sink:
     """Open a report; it is written whole, also where JSONL would grow."""
     return Report(path)

@@ -16,7 +16,7 @@ from netwatch.model.address import address_text
 from netwatch.model.arrays import I32
 from netwatch.model.limits import STRING_MAX
 from netwatch.model.records import BLIND, FlowBatch, Label, Lookup
-from netwatch.sinks.base import RowFormat, Sink
+from netwatch.sinks.base import Growth, RowFormat, Sink
 from netwatch.sinks.columns import Value, addresses, endings, paths
 from netwatch.sinks.community import DIGEST, community_digests
 from netwatch.sinks.encode import TIME, WORDS, answer_texts, evidence_texts, json_value, time_cells, time_texts
@@ -178,6 +178,6 @@ JSONL = RowFormat(
 )
 
 
-def open_jsonl(path: Path, grow: bool) -> Sink:
+def open_jsonl(path: Path, grow: Growth) -> Sink:
     """Open the files of a recording; with `grow` they are continued, whole lines at a time."""
     return Recording(path, JSONL, grow=grow)

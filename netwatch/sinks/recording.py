@@ -1,17 +1,24 @@
 """The three files of an export: flows, and beside them lookups and the summary with the ledger (DESIGN section 4)."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from netwatch.model.errors import SinkError
 from netwatch.model.records import Release
-from netwatch.sinks.atomic import AtomicFile, GrowingFile, reason
-from netwatch.sinks.base import RowFormat
+from netwatch.sinks.atomic import AtomicFile, GrowingFile, HeldFile, reason
+from netwatch.sinks.base import Growth, RowFormat
 from netwatch.sinks.encode import json_object
 
 LOOKUPS_AT_ONCE: Final = 2_048  # what stands as text in memory at a time: about 2 MB
+
+
+_FILES: Final[dict[Growth, Callable[[Path, bytes], AtomicFile | GrowingFile]]] = {
+    Growth.NO: lambda path, _start: AtomicFile(path),
+    Growth.LINES: GrowingFile,
+    Growth.HELD: HeldFile,
+}
 
 
 class Recording:
@@ -21,21 +28,24 @@ class Recording:
     With `grow`, flows and lookups are files that grow by whole lines, and only the summary is written whole.
     """
 
-    def __init__(self, path: Path, rows: RowFormat, *, grow: bool = False) -> None:
-        """Open all three, so that what cannot be written is known before anything is read. Raises SinkError."""
+    def __init__(self, path: Path, rows: RowFormat, *, grow: Growth = Growth.NO) -> None:
+        """Open all three, so that what cannot be written is known before anything is read. Raises SinkError.
+
+        grow: HELD: lines that the disk does not take wait in memory, up to HELD_BYTES of each file.
+        """
         lookups = path.with_name(f"{path.stem}.lookups{path.suffix or '.' + rows.name}")
-        self._path, self._rows, self._grow = path, rows, grow
+        self._path, self._rows, self._grow = path, rows, grow is not Growth.NO
         self._taken = [0, 0]  # records given so far: flows, lookups
         self._files: list[AtomicFile | GrowingFile] = []
         self._summary: AtomicFile | None = None
         try:
             for name, start in ((path, rows.flow_start), (lookups, rows.lookup_start)):
-                self._files.append(GrowingFile(name, start) if grow else AtomicFile(name))
+                self._files.append(_FILES[grow](name, start))
             self._summary = AtomicFile(path.with_name(f"{path.stem}.summary.json"))
         except SinkError:
             self.abort()
             raise
-        if not grow:
+        if not self._grow:
             self._put(0, rows.flow_head, 0)
             self._put(1, rows.lookup_head, 0)
 
@@ -45,6 +55,13 @@ class Recording:
         for lo in range(0, len(release.lookups), LOOKUPS_AT_ONCE):
             some = release.lookups[lo : lo + LOOKUPS_AT_ONCE]
             self._put(1, self._rows.lookups(some), len(some))
+
+    def retry(self) -> int:
+        """Try again to write the lines that wait."""
+        held = [file for file in self._files if isinstance(file, HeldFile)]
+        for file in held:
+            file.flush()
+        return sum(file.given_up for file in held)
 
     def close(self, summary: Mapping[str, object], _verdict: Mapping[str, object] | None = None) -> None:
         """Write the summary, bring all to disk and give the files their names. Raises SinkError."""
@@ -123,6 +140,10 @@ class Stream:
             raise
         except OSError as error:
             raise SinkError(f"stdout: {reason(error)}; {count} flow records are not written") from error
+
+    def retry(self) -> int:
+        """Nothing waits: what cannot be written is an error at once."""
+        return 0
 
     def close(self, summary: Mapping[str, object], _verdict: Mapping[str, object] | None = None) -> None:
         """Leave the stream open: it is not ours; the summary has no place on it."""

@@ -1,8 +1,6 @@
 """The summary record: what a run saw, by app, owner, country and device (DESIGN section 4)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from itertools import chain
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -11,11 +9,11 @@ from numpy.typing import NDArray
 from netwatch.model.arrays import I64
 from netwatch.model.ledger import Ledger
 from netwatch.model.limits import HOSTS, SUMMARY_CELLS
-from netwatch.model.records import BLIND, SCHEMA, Device, FlowBatch, Label, Lookup, Release
+from netwatch.model.records import SCHEMA, Device, FlowBatch, Label, Lookup, Release
 from netwatch.sinks.cells import DEVICE_AT, Cell, joined, split
+from netwatch.sinks.coverage import CLEAR, coverages
 from netwatch.sinks.encode import time_text, time_texts
 
-CLEAR: Final = ("sni", "quic_sni", "http_host", "certificate", "dns_answer")  # kinds that name a flow for coverage
 KINDS: Final = (None, *CLEAR, "dns_answer_other", "dns_query", "network")  # in the order of DESIGN section 5
 
 Identity: TypeAlias = tuple[str | None, ...]
@@ -114,6 +112,17 @@ class Summary:
         self._cells: dict[int, list[int]] = {}  # Cell as one number -> flows, bytes out, bytes in, first, last
         self._asked: dict[tuple[int, int], list[int]] = {}  # device, label -> lookups, first, last
         self._folded = 0
+
+    def copy(self) -> "Summary":
+        """Return the same sums, to which more can be added."""
+        new = Summary()
+        for name in ("_devices", "_labels", "_countries", "_kinds"):
+            getattr(new, name).update(getattr(self, name))
+        new._names = [list(names) for names in self._names]
+        new._cells = {key: list(sums) for key, sums in self._cells.items()}
+        new._asked = {key: list(sums) for key, sums in self._asked.items()}
+        new._folded = self._folded
+        return new
 
     def add(self, release: Release) -> None:
         """Add the records of one release."""
@@ -287,48 +296,18 @@ class Summary:
         }
 
     def coverages(self) -> Callable[[str | None], dict[str, object]]:
-        """Return how much of what needs a name has one: of all devices for None, of one (zeros for one not seen).
+        """Return how much of what needs a name has one: of all devices for None, of one (zeros for one not seen)."""
+        return coverages(self._cells, self._devices, list(self._kinds))
 
-        by_evidence counts flows by the kind of their name, by_blind those whose name is hidden; no flow is in both.
-        """
-        covered: dict[int, list[tuple[Cell, int, int]]] = {}
-        for key, (flows, out, back, _, _) in self._cells.items():
-            cell = split(key)
-            if cell.in_coverage:
-                covered.setdefault(cell.device, []).append((cell, flows, out + back))
-
-        @cache
-        def coverage(device_id: str | None) -> dict[str, object]:
-            if device_id is None:
-                return self._coverage(chain.from_iterable(covered.values()))
-            return self._coverage(covered.get(self._devices.get(device_id, -1), ()))
-
-        return coverage
-
-    def _coverage(self, cells: Iterable[tuple[Cell, int, int]]) -> dict[str, object]:
-        kinds = list(self._kinds)
-        flows = octets = named_flows = named_bytes = 0
-        by_kind: dict[int, list[int]] = {}
-        by_blind: dict[int, list[int]] = {}
-        for cell, count, size in cells:
-            flows += count
-            octets += size
-            if cell.blind:
-                _count(by_blind, cell.blind, count, size)
-            elif cell.named:
-                _count(by_kind, cell.kind, count, size)
-                if kinds[cell.kind] in CLEAR:
-                    named_flows += count
-                    named_bytes += size
-        return {
-            "flows": flows,
-            "bytes": octets,
-            "named_flows": named_flows,
-            "named_bytes": named_bytes,
-            "named_share": round(named_bytes / octets, 6) if octets else None,
-            "by_evidence": {kinds[k]: {"flows": n, "bytes": size} for k, (n, size) in sorted(by_kind.items())},
-            "by_blind": {BLIND[why]: {"flows": n, "bytes": size} for why, (n, size) in sorted(by_blind.items())},
-        }
+    def apps(self) -> dict[str, int]:
+        """Return the bytes both ways of each app, by its name."""
+        octets: dict[str, int] = {}
+        labels = list(self._labels)
+        for key, (_, out, back, _, _) in self._cells.items():
+            label: _Class = labels[split(key).label]
+            if label.app is not None and label.app_kind in {"app", "sdk"}:
+                octets[label.app] = octets.get(label.app, 0) + out + back
+        return octets
 
     def _rows(
         self,
@@ -383,12 +362,6 @@ def _row(rows: dict[Identity, _Totals], of: Identity, first: int, last: int) -> 
 def _rank(item: tuple[Identity, _Totals]) -> tuple[int, list[tuple[bool, str]]]:
     of, row = item
     return -row.bytes_out - row.bytes_in, [(part is None, part or "") for part in of]
-
-
-def _count(counts: dict[int, list[int]], key: int, flows: int, size: int) -> None:
-    counted = counts.setdefault(key, [0, 0])
-    counted[0] += flows
-    counted[1] += size
 
 
 def _capture(capture: Capture) -> dict[str, object]:

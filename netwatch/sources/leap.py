@@ -6,6 +6,7 @@ does not, its guess is dropped and that stretch is walked record by record. So g
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from math import isqrt
 from mmap import mmap
 from typing import Final, NamedTuple, TypeAlias
@@ -62,7 +63,7 @@ class Leaper:
         records = int((end - at) / self._mean)
         if records < RECORDS_MIN:
             return None, at
-        walkers = isqrt(4 * records)
+        walkers = isqrt(2 * records)
         stretch = (end - at) // walkers
         guesses = [self._guess(raw, place, place + stretch) for place in range(at + stretch, end - stretch, stretch)]
         places = np.array([at, *(place for place in guesses if place > 0)], np.int64)
@@ -143,11 +144,14 @@ def run(data: U8, places: I64, stops: I64, chain: Chain) -> Paths:
         stop = stops[who]
         block = np.empty((STEPS + 1, len(who)), np.int64)
         block[0] = landing[who]
-        extra, last = np.full(len(who), chain.extra), np.full(len(who), stops[-1])
-        for step in range(STEPS):
-            place = np.minimum(block[step], last, out=block[step + 1])
-            place += lengths[place]
-            place += extra
+        extra = np.full(len(who), chain.extra)
+        for place, following in pairwise(block):
+            try:
+                np.add(place, lengths[place], out=following)
+            except IndexError:  # walkers that have arrived go on: here beyond the buffer
+                place = np.minimum(place, stops[-1])  # noqa: PLW2901 where they go does not matter
+                np.add(place, lengths[place], out=following)
+            np.add(following, extra, out=following)
         inside = (block < stop).sum(axis=0)
         landing[who] = block[np.minimum(inside, STEPS), np.arange(len(who))]
         np.minimum(inside, STEPS, out=inside)

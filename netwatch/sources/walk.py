@@ -24,7 +24,7 @@ class Chain(NamedTuple):
 WORD: Final = {"<": Struct("<I"), ">": Struct(">I")}
 
 
-def walk(raw: mmap, at: int, end: int, limit: int, chain: Chain) -> tuple[list[int], int]:
+def walk(raw: mmap | memoryview, at: int, end: int, limit: int, chain: Chain) -> tuple[list[int], int]:
     """Follow the chain from `at` through raw[:end].
 
     Returns the starts of at most `limit` records whose headers are whole, and where the one after them would start:

@@ -61,7 +61,7 @@ def test_every_format_says_the_verdict(policy: str, capsys: pytest.CaptureFixtur
     ("words", "code", "message"),
     [
         ([PHONE], ExitCode.USAGE, "no policy given"),
-        (["--policy", "us-eo-2020"], ExitCode.USAGE, "no capture given"),
+        (["--policy", "us-eo-2020"], ExitCode.USAGE, "give captures"),
         ([PHONE, "--policy", "nonsense"], ExitCode.USAGE, "no policy has this id; there are control-cn"),
         ([PHONE, "--policy", "./nowhere.toml"], ExitCode.UNREADABLE, "No such file"),
         (["nowhere.pcap", "--policy", "us-eo-2020"], ExitCode.UNREADABLE, "no such file"),

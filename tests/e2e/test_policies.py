@@ -1,5 +1,6 @@
 """Every real capture through every policy that is shipped: no crash, no FAIL whose evidence the truth does not hold."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -10,7 +11,7 @@ from support.corpora import capture, needs_corpora, truth
 
 from netwatch.attribution.catalogue import Catalogue
 from netwatch.engine.probes import Probed
-from netwatch.model.records import Release
+from netwatch.model.records import FlowBatch, Release
 from netwatch.runtime import policies, signatures
 from netwatch.runtime.checking import PolicyJudge
 from netwatch.runtime.session import End, replay
@@ -31,6 +32,12 @@ class All:
     def add(self, release: Release) -> None:
         for one in self._judges:
             one.add(release)
+
+    def prepare(self) -> None:
+        pass
+
+    def preview(self, end: End, live: Sequence[FlowBatch]) -> dict[str, Any]:
+        raise NotImplementedError
 
     def verdict(self, end: End) -> dict[str, Any]:
         return {one: judge_.verdict(end) for one, judge_ in zip(IDS, self._judges, strict=True)}

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 from support.exports import design_release, varied_release
-from support.flows import Flow, release, tiktok_flow
+from support.flows import Flow, Question, release, tiktok_flow
 
 from netwatch.model.errors import SinkError, UsageError
 from netwatch.sinks import STREAMS, atomic, open_sink
-from netwatch.sinks.base import Sink
+from netwatch.sinks.base import Growth, Sink
 from netwatch.sinks.jsonl import JSONL, flow_lines, lookup_lines
 from netwatch.sinks.recording import Stream
 
@@ -202,10 +202,10 @@ def test_e5_files_are_the_owners_alone_whatever_was_there(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.lookups.jsonl", "out.summary.json"])
-@pytest.mark.parametrize("grow", [False, True])
+@pytest.mark.parametrize("grow", [Growth.NO, Growth.LINES])
 @pytest.mark.parametrize("kind", ["link", "dangling link", "folder", "fifo"])
 def test_e5_a_link_or_any_other_thing_is_refused_and_untouched(
-    tmp_path: Path, name: str, grow: bool, kind: str
+    tmp_path: Path, name: str, grow: Growth, kind: str
 ) -> None:
     folder, victim = tmp_path / "shared", tmp_path / "victim"
     folder.mkdir()
@@ -221,7 +221,7 @@ def test_e5_a_link_or_any_other_thing_is_refused_and_untouched(
         open_sink(str(folder / "out.jsonl"), grow=grow)
     assert not victim.exists() if kind == "dangling link" else victim.read_text() == "precious"
     left = {path.name for path in folder.iterdir()}
-    assert left <= ({"out.jsonl", "out.lookups.jsonl", name} if grow else {name})
+    assert left <= ({"out.jsonl", "out.lookups.jsonl", name} if grow is Growth.LINES else {name})
 
 
 def test_e5_a_link_that_appears_meanwhile_is_replaced_not_followed(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_a_missing_folder_is_told_before_anything_is_read(tmp_path: Path) -> Non
 
 def test_e2_a_growing_file_is_continued_and_its_summary_replaced(tmp_path: Path) -> None:
     for _ in range(2):
-        run(open_sink(str(tmp_path / "out.jsonl"), grow=True))
+        run(open_sink(str(tmp_path / "out.jsonl"), grow=Growth.LINES))
     once = whole("jsonl")
     assert found(tmp_path) == {
         "out.jsonl": once["out.jsonl"] * 2,
@@ -267,7 +267,7 @@ def test_e2_a_growing_file_is_continued_and_its_summary_replaced(tmp_path: Path)
 
 
 def test_e2_lines_are_on_disk_as_soon_as_they_are_written(tmp_path: Path) -> None:
-    sink = open_sink(str(tmp_path / "out.jsonl"), grow=True)
+    sink = open_sink(str(tmp_path / "out.jsonl"), grow=Growth.LINES)
     sink.write(design_release())
     assert (tmp_path / "out.jsonl").read_bytes() == flow_lines(design_release().flows)
     sink.abort()
@@ -279,7 +279,7 @@ def test_e2_a_partial_last_line_is_cut_off_at_any_byte(tmp_path: Path) -> None:
     lines = flow_lines(design_release().flows)
     for size in range(0, len(lines) + 1, 13):
         target.write_bytes(lines[:size])
-        open_sink(str(target), grow=True).abort()
+        open_sink(str(target), grow=Growth.LINES).abort()
         assert target.read_bytes() == lines[: lines.rfind(b"\n", 0, size) + 1]
 
 
@@ -288,7 +288,7 @@ def test_e2_the_last_end_of_a_line_may_be_far_away(tmp_path: Path) -> None:
     lines = flow_lines(design_release().flows)
     for more in (1, 65_535, 65_536, 65_537, 200_000):
         target.write_bytes(lines + b"x" * more)
-        open_sink(str(target), grow=True).abort()
+        open_sink(str(target), grow=Growth.LINES).abort()
         assert target.read_bytes() == lines
 
 
@@ -297,7 +297,7 @@ def test_e2_a_file_that_holds_something_else_is_refused_and_untouched(tmp_path: 
     target = tmp_path / "out.jsonl"
     target.write_bytes(text)
     with pytest.raises(SinkError, match="it holds something else"):
-        open_sink(str(target), grow=True)
+        open_sink(str(target), grow=Growth.LINES)
     assert target.read_bytes() == text
 
 
@@ -307,7 +307,7 @@ def test_e5_another_users_file_is_not_continued(tmp_path: Path) -> None:
     target.write_bytes(b"")
     os.chown(target, 12_345, -1)
     with pytest.raises(SinkError, match="belongs to another user"):
-        open_sink(str(target), grow=True)
+        open_sink(str(target), grow=Growth.LINES)
 
 
 @pytest.mark.parametrize("limit", [1, 900, 1_000, 2_500, 5_000, 9_999])
@@ -317,7 +317,7 @@ def test_e2_a_full_disk_leaves_the_lines_that_were_acknowledged(tmp_path: Path, 
 
     def fill() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        sink = open_sink(str(target), grow=True)
+        sink = open_sink(str(target), grow=Growth.LINES)
         try:
             sink.write(release([tiktok_flow(flow_id=at) for at in range(given)]))
         except SinkError as error:
@@ -335,7 +335,7 @@ def test_e2_a_full_disk_leaves_the_lines_that_were_acknowledged(tmp_path: Path, 
 def test_e2_after_space_returns_the_next_lines_follow_the_last_whole_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sink = open_sink(str(tmp_path / "out.jsonl"), grow=True)
+    sink = open_sink(str(tmp_path / "out.jsonl"), grow=Growth.LINES)
     real = os.write
     with monkeypatch.context() as patch:
         answers: Iterator[int] = iter([10])
@@ -356,7 +356,7 @@ def test_e2_after_space_returns_the_next_lines_follow_the_last_whole_one(
 def test_e2_a_summary_that_cannot_be_written_is_all_that_is_lost_of_a_growing_export(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sink = open_sink(str(tmp_path / "out.jsonl"), grow=True)
+    sink = open_sink(str(tmp_path / "out.jsonl"), grow=Growth.LINES)
     sink.write(design_release())
     with monkeypatch.context() as patch:
         Nth(patch, 1, no_space)
@@ -368,10 +368,10 @@ def test_e2_a_summary_that_cannot_be_written_is_all_that_is_lost_of_a_growing_ex
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
     monkeypatch.setattr(atomic.os, "write", lambda fd, data: real(fd, data[:7]))
-    for grow in (False, True):
-        (tmp_path / str(grow)).mkdir()
-        run(open_sink(str(tmp_path / str(grow) / "out.jsonl"), grow=grow))
-        assert found(tmp_path / str(grow)) == whole("jsonl")
+    for grow in (Growth.NO, Growth.LINES):
+        (tmp_path / grow.name).mkdir()
+        run(open_sink(str(tmp_path / grow.name / "out.jsonl"), grow=grow))
+        assert found(tmp_path / grow.name) == whole("jsonl")
 
 
 def test_stdout_carries_flow_records_alone(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -422,3 +422,43 @@ def test_an_unknown_format_is_answered_with_those_that_exist(
         open_sink(spec)
     assert "\x1b" not in str(raised.value)
     assert found(tmp_path) == {}
+
+
+def test_e3_lines_wait_for_a_full_disk_and_are_written_when_it_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes 100 bytes, then nothing, then all: no line is lost, doubled or cut."""
+    sink = open_sink(str(tmp_path / "out.jsonl"), grow=Growth.HELD)
+    room = [100]
+    write = os.write
+
+    def full(fd: int, data: bytes) -> int:
+        if room[0] <= 0:
+            raise OSError(errno.ENOSPC, "no space")
+        count = write(fd, bytes(data)[: room[0]])
+        room[0] -= count
+        return count
+
+    monkeypatch.setattr(atomic.os, "write", full)
+    for number in range(20):
+        sink.write(release([tiktok_flow(flow_id=number)], [Question()]))
+    assert sink.retry() == 0
+    room[0] = 1 << 30
+    assert sink.retry() == 0
+    sink.close({})
+    lines = (tmp_path / "out.jsonl").read_bytes()
+    assert lines == flow_lines(release([tiktok_flow(flow_id=number) for number in range(20)]).flows)
+    assert (tmp_path / "out.lookups.jsonl").read_bytes().count(b"\n") == 20
+
+
+def test_e3_what_is_beyond_the_limit_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(atomic, "HELD_BYTES", 5_000)
+    sink = open_sink(str(tmp_path / "out.jsonl"), grow=Growth.HELD)
+    monkeypatch.setattr(atomic.os, "write", lambda _fd, _data: (_ for _ in ()).throw(OSError(errno.ENOSPC, "no space")))
+    for number in range(20):
+        sink.write(release([tiktok_flow(flow_id=number)]))
+    lost = sink.retry()
+    monkeypatch.undo()
+    assert sink.retry() == lost > 0
+    sink.close({})
+    assert (tmp_path / "out.jsonl").read_bytes().count(b"\n") == 20 - lost

@@ -12,8 +12,9 @@ from support.flows import PHONE, SINGAPORE, T0, TIKTOK, Flow, Question, release,
 from netwatch.model.ledger import Ledger
 from netwatch.model.records import Device, Evidence, Label, Place
 from netwatch.sinks import summary as module
+from netwatch.sinks.coverage import CLEAR
 from netwatch.sinks.encode import time_text
-from netwatch.sinks.summary import CLEAR, Summary
+from netwatch.sinks.summary import Summary
 
 CDN = Label(owner_id="fastly", owner="Fastly", control_country="US", domicile="US", confidence="low")
 LABELS = [

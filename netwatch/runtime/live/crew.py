@@ -1,4 +1,4 @@
-"""The capture processes: one works, others stand by, made before any privilege was given up; nobody can be made later."""
+"""The capture processes: one works, others stand by; all are made before any privilege goes, none can be later."""
 
 import os
 import select
@@ -59,7 +59,7 @@ class Crew:
             while not said:
                 if member.link.closed or monotonic() > until:
                     raise CrewError("the capture process did not come up; see the lines above")
-                _wait([member.link], 100)
+                member.link.wait(100)
                 said = member.link.receive()
             message = decode(said[0])
             if not isinstance(message, Ready):
@@ -77,7 +77,7 @@ class Crew:
         if not self._members:
             return []
         member = self._members[0]
-        _wait([member.link], timeout_ms)
+        member.link.wait(timeout_ms)
         member.link.flush(0)
         out: list[Message | Gap] = [decode(data) for data in member.link.receive()]
         now = monotonic()
@@ -94,6 +94,11 @@ class Crew:
         if not self.finished and (member.link.closed or now - self._heard_at > SILENT_S):
             out.append(self._replace())
         return out
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the end was asked for."""
+        return self._stopping_at is not None
 
     def stop(self) -> None:
         """Ask for the end; the last message is Finished."""
@@ -138,13 +143,6 @@ class Crew:
         if self._stopping_at is not None:
             self._members[0].link.send(STOP)
         return gap
-
-
-def _wait(links: Sequence[Link], timeout_ms: int) -> None:
-    waiting = select.poll()
-    for link in links:
-        waiting.register(link.fileno(), select.POLLIN)
-    waiting.poll(timeout_ms)
 
 
 def _reap(pid: int) -> str:

@@ -89,6 +89,12 @@ class Link:
         del self._got[:at]
         return list(messages)
 
+    def wait(self, timeout_ms: int | None = None) -> None:
+        """Wait until something comes, or the other end is gone."""
+        waiting = select.poll()
+        waiting.register(self._end, select.POLLIN)
+        waiting.poll(timeout_ms)
+
     def close(self) -> None:
         """Let the other end know that this one is gone."""
         self._end.close()

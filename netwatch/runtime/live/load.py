@@ -12,7 +12,7 @@ class Counts(Protocol):
     """What the kernel counted."""
 
     @property
-    def dropped(self) -> int: ...
+    def dropped(self) -> int | None: ...
 
 
 class Load:
@@ -25,8 +25,8 @@ class Load:
 
     def level_for(self, counts: Counts, now: float) -> str | None:
         """Return a line for the user where the level changes."""
-        lost = counts.dropped - self._dropped
-        self._dropped = counts.dropped
+        dropped = counts.dropped or 0
+        lost, self._dropped = dropped - self._dropped, dropped
         if lost > 0:
             self._lost_at = now
             if self.level + 1 < len(LEVELS) and now - self._changed_at >= UP_S:

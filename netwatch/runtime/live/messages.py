@@ -90,13 +90,13 @@ class Snapshot(Struct, array_like=True, frozen=True, tag=2):
 class Beat(Struct, array_like=True, frozen=True, tag=3):
     """The worker is well. Sent once a second at least.
 
-    ledger: as in a summary.   received, dropped: packets, by the kernel's count, of this worker's time.   lost: flows
+    ledger: as in a summary.   taken, dropped: packets, by the kernel's count, in this worker's time.   lost: flows
     and lookups that nobody took.   live: flows.   level: 0, or how much was given up under load.   first, clock: time
     of the first and the last packet, ns, 0 without one.   events: lines for the user.   unread: frames by link type.
     """
 
     ledger: dict[str, Any]
-    received: Count
+    taken: int
     dropped: Count
     lost: Count
     live: Count

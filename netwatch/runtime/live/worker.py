@@ -13,20 +13,21 @@ from netwatch.runtime.live.messages import Beat, Finished, Snapshot, encode, flo
 
 WAIT_MS: Final = 100  # how long a quiet interface is waited for at a time
 BEAT_S: Final = 0.5
-TICK_S: Final = 1.0
+TICK_S: Final = 0.25
+SNAPSHOT_S: Final = 0.5
 SNAPSHOT_SHARE: Final = 0.05  # of the time that may go into snapshots
-SETTLED_NS: Final = 2 * 10**9  # packets that are older than this are no longer on their way
+SETTLED_NS: Final = 500 * 10**6  # older packets are no longer on their way: a block of the ring leaves after 100 ms
 STOP: Final = b"stop"
-FLUSH_MS: Final = 30_000  # how long the end of a run waits for who reads it
+FLUSH_MS: Final = 1_000  # how long the end of a run waits at a time for who reads it
 
 
 class Counts(Protocol):
-    """What the kernel counted. received: with those that were dropped."""
+    """What the kernel counted. taken: frames that are handed over sooner or later."""
 
     @property
-    def received(self) -> int: ...
+    def taken(self) -> int: ...
     @property
-    def dropped(self) -> int: ...
+    def dropped(self) -> int | None: ...
 
 
 class Live(Protocol):
@@ -35,18 +36,22 @@ class Live(Protocol):
     def poll(self, timeout_ms: int) -> PacketBatch | None: ...
     def counts(self) -> Counts: ...
     def events(self) -> Sequence[str]: ...
+    def stop(self) -> None: ...
     def close(self) -> None: ...
 
 
 class Worker:
     """Runs one engine on one live source, and tells over one link."""
 
-    def __init__(self, link: Link, source: Live, make: Callable[[], Engine], *, snapshots: bool = True) -> None:
+    def __init__(
+        self, link: Link, source: Live, make: Callable[[], Engine], *, alive: Callable[[], object] = lambda: None
+    ) -> None:
+        """Take what a worker needs. alive: is called each time round, at least every few WAIT_MS."""
+        self._alive = alive
         self._link = link
         self._source = source
         self._engine = make()
         self._load = Load()
-        self._snapshots = snapshots
         self._lost = 0
         self._first = self._clock = 0  # time of the first and the last packet, ns
         self._seen_at = monotonic()  # when that came
@@ -57,6 +62,7 @@ class Worker:
         self._beat()
         beat = tick = snapshot = monotonic()
         while not self._stopped():
+            self._alive()
             batch = self._source.poll(WAIT_MS)
             now = monotonic()
             if batch is not None and len(batch.time):
@@ -67,9 +73,9 @@ class Worker:
             if now - beat >= BEAT_S:
                 beat = now
                 self._beat()
-            if self._snapshots and now >= snapshot:
+            if now >= snapshot:
                 took = self._snapshot()
-                snapshot = monotonic() + max(TICK_S, took / SNAPSHOT_SHARE)
+                snapshot = monotonic() + max(SNAPSHOT_S, took / SNAPSHOT_SHARE)
         self._finish()
 
     def _stopped(self) -> bool:
@@ -79,10 +85,6 @@ class Worker:
     def _feed(self, batch: PacketBatch, now: float) -> None:
         self._first = self._first or int(batch.time[0])
         self._clock, self._seen_at = int(batch.time[-1]), now
-        changed = self._load.level_for(self._source.counts(), now)
-        if changed is not None:
-            self._engine.level = self._load.level
-            self._events.append(changed)
         for one in self._engine.feed(batch):
             self._release(one)
 
@@ -107,14 +109,18 @@ class Worker:
         self._link.send(encode(self._state()))
 
     def _state(self) -> Beat:
-        counts = self._source.counts()
+        counts = self._source.counts()  # the kernel's start anew: what is read has to be told
+        changed = self._load.level_for(counts, monotonic())
+        if changed is not None:
+            self._engine.level = self._load.level
+            self._events.append(changed)
         events = [*self._events, *self._source.events()]
         self._events = []
         ledger = self._engine.ledger()
         return Beat(
             ledger=ledger.record(),
-            received=counts.received,
-            dropped=counts.dropped,
+            taken=counts.taken,
+            dropped=counts.dropped or 0,
             lost=self._lost,
             live=ledger.flows_created - ledger.flows_ended,
             level=self._load.level,
@@ -126,12 +132,16 @@ class Worker:
 
     def _finish(self) -> None:
         """Read what still lies in the ring, end every flow, and say good-bye."""
+        self._source.stop()
         while (batch := self._source.poll(0)) is not None:
+            self._alive()
             if len(batch.time):
                 self._feed(batch, monotonic())
         for one in self._engine.finish():
+            self._alive()
             self._link.flush(FLUSH_MS)
             self._release(one)
         self._link.send(encode(Finished(self._state())))
-        self._link.flush(FLUSH_MS)
+        while not self._link.flush(FLUSH_MS):
+            self._alive()
         self._source.close()

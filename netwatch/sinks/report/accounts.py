@@ -7,6 +7,7 @@ import numpy as np
 
 from netwatch.model.anomalies import ANOMALIES
 from netwatch.model.blind import EXPLAINED
+from netwatch.sinks.coverage import CLEAR
 from netwatch.sinks.report.charts import bar
 from netwatch.sinks.report.facts import COUNTED, Facts, Record
 from netwatch.sinks.report.markup import (
@@ -27,7 +28,6 @@ from netwatch.sinks.report.markup import (
     wire,
 )
 from netwatch.sinks.report.words import ATTRIBUTIONS, USE_WORDS
-from netwatch.sinks.summary import CLEAR
 
 CAPTURES_SHOWN: Final = 100
 STATES: Final = {

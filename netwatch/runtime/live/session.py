@@ -1,0 +1,294 @@
+"""One live capture from start to end: processes are made, privileges go, records are written until the end."""
+
+import gc
+import os
+import signal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final, NamedTuple, NoReturn, Protocol
+
+from netwatch.attribution.catalogue import Catalogue
+from netwatch.engine.engine import Engine
+from netwatch.model.errors import ExitCode, SourceError
+from netwatch.model.ledger import Ledger
+from netwatch.model.limits import MAX_FLOWS
+from netwatch.model.packets import STATES
+from netwatch.model.records import FlowBatch, Release
+from netwatch.places.local import LocalNetworks
+from netwatch.places.places import Places
+from netwatch.runtime import datafiles
+from netwatch.runtime.filtering import Filter
+from netwatch.runtime.guard import GuardState, Mode, apply, kernel, preload, privileges, unprivileged
+from netwatch.runtime.live.crew import Crew, Gap
+from netwatch.runtime.live.hook import Hook
+from netwatch.runtime.live.link import Link
+from netwatch.runtime.live.messages import Beat, Message, Ready, Released, Snapshot, encode, flow_batch, release
+from netwatch.runtime.live.worker import Worker
+from netwatch.runtime.session import Judge, Outputs, Result, draw
+from netwatch.runtime.signals import stoppable
+from netwatch.sinks.base import Sink
+from netwatch.sinks.encode import json_object
+from netwatch.sinks.summary import Summary
+from netwatch.sources.base import CaptureInfo
+from netwatch.sources.live import RING_BLOCKS, SNAPLEN, LiveSource, Opened, open_live
+
+FIRST_FD: Final = 900  # capture sockets stand from here on, where nothing may be written to them
+ALARM_S: Final = 2.0  # a worker that does not come round in this time is ended by the system (M9)
+LOOK_MS: Final = 100
+JUDGE_S: Final = 2.0  # how often the verdict is looked at
+PR_SET_PDEATHSIG: Final = 1
+JUDGE_SHARE: Final = 0.1  # of the time that may go into that
+END_S: Final = 30.0  # how long the last records may take
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What to capture. program: cBPF for the kernel, None: everything."""
+
+    interfaces: Sequence[str]
+    program: bytes | None = None
+    snaplen: int = SNAPLEN
+    ring_blocks: int = RING_BLOCKS
+    promiscuous: bool = False
+    source: str = "auto"
+    max_flows: int = MAX_FLOWS
+
+
+class Means(NamedTuple):
+    """What a capture is judged and written with.
+
+    sinks: opens the outputs, once no privilege is left.   folders: where they are.
+    hook: a command that is run when the verdict turns.   sandbox: strict, auto or off.
+    duration: seconds, None: until it is told to stop.
+    """
+
+    catalogue: Catalogue
+    places: Places
+    local_nets: Sequence[str] = ()
+    chosen: Filter | None = None
+    judge: Judge | None = None
+    sinks: Callable[[ExitStack], Sequence[Sink]] = lambda _stack: ()
+    folders: Sequence[Path] = ()
+    hook: str | None = None
+    sandbox: Mode = "auto"
+    duration: int | None = None
+
+
+class State(NamedTuple):
+    """How a capture stands.
+
+    ledger: the counters of all capture processes together.   summary: of the flows that ended.   live: the flows that
+    had not when they were last told.   seconds: since the start.   gaps: how often the capture process broke down.
+    """
+
+    ledger: Ledger
+    summary: Summary
+    live: Sequence[FlowBatch]
+    seconds: float
+    gaps: int
+
+
+class Screen(Protocol):
+    """Who is told what happens. verdict: on what was seen until now, when its word is another one than before."""
+
+    def event(self, text: str) -> None: ...
+
+    def state(self, state: State) -> None: ...
+
+    def verdict(self, verdict: Mapping[str, object]) -> None: ...
+
+
+def watch(capture: Capture, means: Means, screen: Screen) -> Result:
+    """Capture until a signal, the end of `duration`, or the end of the capture processes.
+
+    Raises SourceError where nothing can be captured, CrewError, SinkError, GuardError.
+    """
+    preload()
+    if means.judge is not None:
+        means.judge.prepare()
+    vendor = datafiles.vendors()
+    vendor.load()
+    means.places.load()
+    opened = open_live(
+        capture.interfaces,
+        snaplen=capture.snaplen,
+        ring_blocks=capture.ring_blocks,
+        promiscuous=capture.promiscuous,
+        program=capture.program,
+        kind=capture.source,
+    )
+    if means.sandbox != "off":
+        opened.move(FIRST_FD)
+    local = LocalNetworks(means.local_nets)
+
+    def engine() -> Engine:
+        return Engine(
+            means.catalogue, means.places, vendor.vendor, local, max_flows=capture.max_flows, draw=draw, streamed=True
+        )
+
+    gc.freeze()
+    hook = None if means.hook is None else Hook(means.hook, lambda: privileges.become(unprivileged()))
+    crew = Crew(lambda link: _work(link, opened, engine, means.sandbox))
+    opened.close()
+    with ExitStack() as stack:
+        stack.callback(crew.close)
+        if hook is not None:
+            stack.callback(hook.close)
+        crew.start()
+        state = apply("output", write=means.folders, mode=means.sandbox)
+        _say_guard(screen, state, crew.ready)
+        outputs = Outputs(means.chosen, means.judge, means.sinks(stack), lenient=True)
+        return _Run(capture, means, screen, crew, outputs, hook).run()
+
+
+def _work(link: Link, opened: Opened, engine: Callable[[], Engine], sandbox: Mode) -> NoReturn:
+    """Be a capture process: give up everything, wait until it is wanted, work."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)  # whoever made this process tells it when to stop
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    kernel.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # also where it hangs, it does not outlive who made it
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+    os.close(null)
+    state = apply("worker", mode=sandbox)
+    link.send(encode(Ready(list(state.missing))))
+    while not link.receive():
+        if link.closed:
+            os._exit(0)
+        link.wait()
+    worker = Worker(link, LiveSource(opened), engine, alive=lambda: signal.setitimer(signal.ITIMER_REAL, ALARM_S))
+    worker.run()
+    os._exit(0)
+
+
+def _say_guard(screen: Screen, state: GuardState, ready: Iterable[Ready]) -> None:
+    missing = dict.fromkeys([*state.missing, *(word for one in ready for word in one.missing)])
+    if missing:
+        screen.event(f"the sandbox is not whole: {', '.join(missing)}")
+
+
+class _Run:
+    """The loop of the process that owns the outputs."""
+
+    def __init__(
+        self, capture: Capture, means: Means, screen: Screen, crew: Crew, outputs: Outputs, hook: Hook | None
+    ) -> None:
+        self._capture = capture
+        self._means = means
+        self._screen = screen
+        self._crew = crew
+        self._outputs = outputs
+        self._past: list[Beat] = []  # of workers that broke down, as they told last
+        self._live: list[FlowBatch] = []
+        self._told = 0  # flows that came
+        self._begun = monotonic()
+        self._hook = hook
+        self._verdict: object = None
+        self._judge_at = self._begun + JUDGE_S
+
+    def run(self) -> Result:
+        stopping_at: float | None = None
+        with stoppable(self._crew.stop):
+            while not self._crew.finished:
+                for message in self._crew.messages(LOOK_MS):
+                    self._take(message)
+                now = monotonic()
+                if self._means.duration is not None and now - self._begun >= self._means.duration:
+                    self._crew.stop()
+                if now >= self._judge_at:
+                    self._judge()
+                stopping_at = stopping_at or (now if self._crew.stopping else None)
+                if stopping_at is not None and now - stopping_at > END_S:
+                    raise SourceError("the capture process does not end; what it told until now is written")
+                self._screen.state(
+                    State(_joined(self._beats()), self._outputs.summary, self._live, now - self._begun, len(self._past))
+                )
+        return self._close()
+
+    def _take(self, message: Message | Gap) -> None:
+        match message:
+            case Released():
+                self._write(release(message))
+            case Snapshot(flows=flows):
+                self._live = [flow_batch(one) for one in flows]
+            case Beat(events=events):
+                for text in events:
+                    self._screen.event(text)
+            case Gap():
+                self._mend(message)
+            case _:
+                pass
+
+    def _judge(self) -> None:
+        """Look whether the verdict has turned."""
+        begun = monotonic()
+        ledger = _joined(self._beats())
+        means = self._means
+        verdict = self._outputs.preview([self._info(ledger)], ledger, means.places, means.catalogue, self._live)
+        self._judge_at = monotonic() + max(JUDGE_S, (monotonic() - begun) / JUDGE_SHARE)
+        if verdict is not None and verdict["verdict"] != self._verdict:
+            self._verdict = verdict["verdict"]
+            self._screen.verdict(verdict)
+            if self._hook is not None:
+                self._hook.run(json_object(verdict).encode("ascii"))
+
+    def _info(self, ledger: Ledger) -> CaptureInfo:
+        beats = self._beats()
+        first = min((beat.first for beat in beats if beat.first), default=None)
+        last = max((beat.clock for beat in beats if beat.clock), default=None)
+        name = ",".join(self._capture.interfaces)
+        return CaptureInfo(name, "live", sum(ledger.states), first, last, complete=not self._past)
+
+    def _mend(self, gap: Gap) -> None:
+        """Write what a worker that broke down had under way, as far as it is known, and count what is not."""
+        before = self._told
+        for one in gap.snapshot.flows if gap.snapshot is not None else ():
+            self._write(Release(flow_batch(one), []))
+        if gap.beat is not None:
+            self._past.append(gap.beat)
+        self._live = []
+        self._screen.event(
+            f"the capture process broke down ({gap.why}); another one took over; {self._told - before} flows that were "
+            f"under way are written as they stood"
+        )
+
+    def _write(self, one: Release) -> None:
+        self._told += len(one.flows)
+        self._outputs.take(iter([one]))
+
+    def _beats(self) -> list[Beat]:
+        """Return what each capture process told last."""
+        return [*self._past, *([self._crew.beat] if self._crew.beat is not None else [])]
+
+    def _close(self) -> Result:
+        ledger = _joined(self._beats())
+        ledger.flows_ended = ledger.flows_created  # those of a worker that broke down ended with it
+        ledger.export_dropped += self._outputs.dropped + max(0, ledger.flows_created - self._told)
+        record, verdict = self._outputs.close(
+            [self._info(ledger)], ledger, self._means.places, self._means.catalogue, partial=bool(self._past)
+        )
+        messages = []
+        if self._past:
+            messages.append(f"{len(self._past)} times the capture was interrupted: the ledger counts what was lost")
+        return Result(record, ExitCode.OK, [*messages, *self._means.places.notices], verdict)
+
+
+def _joined(beats: Sequence[Beat]) -> Ledger:
+    """Add up the ledgers of all workers of a capture. What the kernel took and no worker counted was lost in a gap."""
+    whole = Ledger()
+    for beat in beats:
+        said: dict[str, Any] = beat.ledger
+        for place, state in enumerate(STATES):
+            whole.states[place] += said[state]
+            whole.state_bytes[place] += said[f"bytes_{state}"]
+        for name in ("in_flows", "bytes_in_flows", "flows_created", "flows_ended", "lookups"):
+            setattr(whole, name, getattr(whole, name) + said[name])
+        whole.anomalies.update(said["anomalies"])
+    whole.kernel_dropped = sum(beat.dropped for beat in beats)
+    if len(beats) > 1:  # what one of them had in hand; until the end, also what the last one has not read yet
+        whole.queue_dropped = max(0, sum(beat.taken for beat in beats) - sum(whole.states))
+    return whole

@@ -1,0 +1,189 @@
+"""Live capture as a whole, on a cable in a network of its own: what is told is what was sent, whatever breaks down."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine.lab import Frame
+from policy.household import household, write
+from support import netns
+
+from netwatch.cli.main import main
+
+pytestmark = netns.needs_root
+USER = 12_345
+FRAMES = household("doh", "sni", much=True)
+QUIET = {
+    "device_id",
+    "device_name",
+    "client_ip",
+    "client_port",
+    "server_ip",
+    "server_port",
+    "protocol",
+    "name",
+    "app_id",
+}
+COUNTS = ("packets_out", "packets_in", "bytes_out", "bytes_in", "wire_bytes_out", "wire_bytes_in", "owner_id", "blind")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder of the user on whose behalf root captures."""
+    path = Path(tempfile.mkdtemp(prefix="netwatch-"))
+    os.chown(path, USER, USER)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(autouse=True)
+def cable() -> Iterator[None]:
+    with netns.network():
+        netns.veth("nw0", "nw1")
+        yield
+
+
+class Watching:
+    """A `netwatch` that captures on the cable."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+
+    def workers(self) -> list[int]:
+        """The capture processes: the one that works first."""
+        text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text("ascii")
+        return sorted(map(int, text.split()))
+
+    def wait_for(self, text: str, seconds: float = 20.0) -> str:
+        """Read stderr up to a line with this text."""
+        until = time.monotonic() + seconds
+        assert self.process.stderr is not None
+        while time.monotonic() < until:
+            line = self.process.stderr.readline()
+            if text in line:
+                return line
+            assert line or self.process.poll() is None, "it ended"
+        raise AssertionError(f"{text!r} was not said")
+
+    def end(self) -> dict[str, Any]:
+        """Stop it as Ctrl+C does, and return what it prints."""
+        self.process.send_signal(signal.SIGINT)
+        out, _ = self.process.communicate(timeout=30)
+        said: dict[str, Any] = json.loads(out)
+        return said
+
+
+@contextmanager
+def watching(command: str, *words: str) -> Iterator[Watching]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "netwatch", command, "-i", "nw1", "--json", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "SUDO_UID": str(USER), "SUDO_GID": str(USER)},
+    )  # fmt: skip
+    try:
+        yield Watching(process)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def send(frames: list[Frame]) -> None:
+    netns.send("nw0", [one.data for one in frames])
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("ascii").splitlines()]
+
+
+def bare(found: list[dict[str, Any]]) -> list[list[Any]]:
+    """What of the records does not depend on the time of the capture."""
+    return sorted(([one[key] for key in (*sorted(QUIET), *COUNTS)] for one in found), key=str)
+
+
+def test_what_is_captured_is_what_a_replay_says(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = [one for one in FRAMES if one.wirelen is None]
+    with watching("watch", "--headless", "--every", "1s", "-w", str(folder / "live.jsonl")) as live:
+        live.wait_for(" 0 packets")
+        send(whole)
+        live.wait_for(f" {len(whole)} packets")
+        said = live.end()
+    assert live.process.returncode == 0
+    assert said["ledger"]["seen"] == len(whole)
+    assert (said["ledger"]["kernel_dropped"], said["ledger"]["queue_dropped"]) == (0, 0)
+    assert said["captures"][0]["format"] == "live"
+    write(whole, tmp_path / "sent.pcap")
+    assert main(["replay", str(tmp_path / "sent.pcap"), "-w", str(tmp_path / "file.jsonl"), "--json"]) == 0
+    capsys.readouterr()
+    assert bare(rows(folder / "live.jsonl")) == bare(rows(tmp_path / "file.jsonl"))
+    assert len(rows(folder / "live.lookups.jsonl")) == len(rows(tmp_path / "file.lookups.jsonl"))
+    assert json.loads((folder / "live.summary.json").read_text()) == said
+
+
+def test_m9_a_capture_process_that_is_killed_is_replaced_and_the_gap_is_counted(folder: Path) -> None:
+    whole = [one for one in FRAMES if one.wirelen is None]
+    with watching("watch", "--headless", "--every", "1s", "-w", str(folder / "live.jsonl")) as live:
+        live.wait_for(" 0 packets")
+        send(whole)
+        live.wait_for(f" {len(whole)} packets")
+        time.sleep(1.2)  # a snapshot is told
+        first, second, *_ = live.workers()
+        begun = time.monotonic()
+        os.kill(first, signal.SIGKILL)
+        assert "SIGKILL" in live.wait_for("broke down")
+        assert time.monotonic() - begun < 1.5
+        assert live.workers()[0] == second
+        send(whole)
+        live.wait_for(f" {2 * len(whole)} packets")
+        said = live.end()
+    ledger = said["ledger"]
+    assert ledger["seen"] + ledger["queue_dropped"] + ledger["kernel_dropped"] == 2 * len(whole)
+    found = rows(folder / "live.jsonl")
+    assert len({one["flow_id"] for one in found}) == len(found)
+    assert ledger["flows_created"] == ledger["flows_ended"] == len(found) + ledger["export_dropped"]
+    assert sum(one["app_id"] == "tiktok" for one in found) == 2
+    assert not said["captures"][0]["complete"]
+
+
+def test_m9_a_capture_process_that_hangs_is_ended_and_replaced() -> None:
+    with watching("watch", "--headless", "--every", "1s") as live:
+        live.wait_for(" 0 packets")
+        os.kill(live.workers()[0], signal.SIGSTOP)
+        live.wait_for("broke down", 15)
+        send(FRAMES[:10])
+        live.wait_for(" 10 packets")
+
+
+def test_a_live_check_says_what_it_saw_when_it_is_stopped() -> None:
+    with watching("check", "--for", "60s", "--policy", "us-eo-2020") as live:
+        time.sleep(3)
+        send([one for one in FRAMES if one.wirelen is None])
+        time.sleep(1)
+        said = live.end()
+    assert live.process.returncode == 1
+    assert said["verdict"] == "FAIL"
+    assert "short_watch" in [one["reason"] for one in said["reasons"]]
+
+
+def test_a_live_check_ends_by_itself() -> None:
+    with watching("check", "--for", "2s", "--policy", "us-eo-2020") as live:
+        out, _ = live.process.communicate(timeout=30)
+    assert live.process.returncode == 4
+    assert json.loads(out)["reasons"][0]["reason"] == "inactive"
+
+
+def test_an_interface_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["watch", "-i", "nowhere0", "--headless"]) == 3
+    assert "nowhere0: no such interface; there are lo, nw" in capsys.readouterr().err
