@@ -52,6 +52,7 @@ def test_the_package_imports_nothing_else() -> None:
         "rich_argparse",
         "scapy",
         "zstandard",
+        "psutil",
         "tomli",
     }
     used = set()

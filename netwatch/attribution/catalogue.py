@@ -169,6 +169,21 @@ class Catalogue:
         """Take the compiled form. Raises DataError where it is not whole."""
         return cls(_decode(raw, Compiled))
 
+    def to_bytes(self) -> bytes:
+        """Return the compiled form."""
+        return json.encode(
+            Compiled(
+                self.version,
+                self.digest,
+                self._apps,
+                self._owners,
+                self._exact,
+                self._suffix,
+                self._raw_networks,
+                self._raw_documents,
+            )
+        )
+
     @property
     def counts(self) -> Counts:
         apps = sum(app.kind in {"app", "sdk"} for app in self._apps)

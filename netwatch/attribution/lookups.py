@@ -59,6 +59,11 @@ class Lookups:
         self._day = 0  # that day, counted from the epoch
         self._ready: list[Lookup] = []
 
+    def judge_by(self, attributor: Attributor) -> None:
+        """Ask this one from here on."""
+        self._attributor = attributor
+        self._labels.clear()
+
     def query(
         self,
         device: Device,

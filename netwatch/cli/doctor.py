@@ -1,4 +1,4 @@
-"""`netwatch doctor`: whether everything that a verdict rests on is there and works."""
+"""`netwatch doctor`: whether everything that a verdict and a live capture rest on is there and works."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ import sys
 from netwatch.model.errors import ExitCode
 from netwatch.model.text import escaped
 
-MARKS = {"ok": "ok ", "old": "old", "bad": "BAD"}
+MARKS = {"ok": "ok ", "old": "old", "no": "no ", "bad": "BAD"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,5 +31,5 @@ def run(args: argparse.Namespace) -> ExitCode:
             sys.stdout.write(json.dumps(finding._asdict(), separators=(",", ":")) + "\n")
             continue
         step = f"\n    next: {escaped(finding.step)}" if finding.step else ""
-        print(f"{MARKS[finding.state]} {finding.check:<10} {escaped(finding.text)}{step}")
+        print(f"{MARKS[finding.state]} {finding.check:<11} {escaped(finding.text)}{step}")
     return ExitCode.FAIL if bad else ExitCode.OK

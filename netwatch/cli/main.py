@@ -20,7 +20,7 @@ COMMANDS: Final = {
     "explain": ("netwatch.cli.explain", "say what is known of a name or an address"),
     "apps": ("netwatch.cli.apps", "list the apps of the catalogue, with owner and country of control"),
     "interfaces": ("netwatch.cli.interfaces", "list what can be captured here"),
-    "doctor": ("netwatch.cli.doctor", "look whether everything that a verdict rests on is there and works"),
+    "doctor": ("netwatch.cli.doctor", "look whether all is there that a verdict and a live capture rest on"),
     "signatures": ("netwatch.cli.signatures", "lint, test and begin signature files and policies"),
 }
 

@@ -2,7 +2,23 @@
 
 import argparse
 import os
-from typing import TextIO
+from typing import TYPE_CHECKING, Final, TextIO
+
+from netwatch.model.errors import UsageError
+from netwatch.model.text import display
+
+if TYPE_CHECKING:
+    from netwatch.sinks.rotation import Rotation
+
+SIZES: Final = {
+    "kB": 10**3,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+}
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +52,9 @@ def add_capture_options(parser: argparse.ArgumentParser) -> None:
         "--ring", type=int, default=32, metavar="MIB", help="memory for frames that wait (default %(default)s MiB)"
     )
     parser.add_argument("--promiscuous", action="store_true", help="see frames of others on the wire, too")
+    parser.add_argument(
+        "--processes", action="store_true", help="name the programs of this machine's own flows (field process)"
+    )
     parser.add_argument("--source", choices=("auto", "afpacket", "scapy"), default="auto", help="how frames are read")
     parser.add_argument(
         "--max-flows", type=int, default=262_144, metavar="N",
@@ -45,6 +64,48 @@ def add_capture_options(parser: argparse.ArgumentParser) -> None:
         "--sandbox", choices=("strict", "auto", "off"), default="auto",
         help="strict: end with 5 where the system lacks a part of the sandbox; auto: say so",
     )  # fmt: skip
+
+
+def add_rotation_options(parser: argparse.ArgumentParser) -> None:
+    """Declare when files end and others begin."""
+    parser.add_argument(
+        "--rotate", action="append", default=[], metavar="SIZE_OR_TIME",
+        help="begin new files, named by the time of their first record, at a size (100MB) or each full span of time "
+        "(1h); may be given twice",
+    )  # fmt: skip
+    parser.add_argument(
+        "--keep", type=int, metavar="N", help="with --rotate: remove all finished files but the N newest of each output"
+    )
+
+
+def rotation(args: argparse.Namespace) -> "Rotation | None":
+    """Return what --rotate and --keep say, None without --rotate. Raises UsageError."""
+    from netwatch.policy.documents import duration
+    from netwatch.sinks.rotation import Rotation
+
+    if not args.rotate:
+        if args.keep is not None:
+            raise UsageError("--keep: removes what --rotate leaves behind; give that, too")
+        return None
+    if args.keep is not None and args.keep < 1:
+        raise UsageError(f"--keep {args.keep}: at least 1 finished file stays")
+    given: dict[str, int] = {}
+    for word in args.rotate:
+        octets, seconds = size(word), duration(word)
+        if not octets and not seconds:
+            raise UsageError(f"--rotate {display(word)}: no size such as 100MB, and no length of time such as 1h")
+        name = "size" if octets else "seconds"
+        if name in given:
+            raise UsageError(f"--rotate {display(word)}: a {'size' if octets else 'time'} was given already")
+        given[name] = octets or seconds
+    return Rotation(given.get("size"), given.get("seconds"), args.keep)
+
+
+def size(text: str) -> int:
+    """Return the bytes of a size such as 100MB or 1GiB, 0 for what is none."""
+    number = text.rstrip("".join(SIZES))
+    unit = text[len(number) :]
+    return int(number) * SIZES[unit] if number.isascii() and number.isdigit() and unit in SIZES else 0
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:

@@ -6,19 +6,28 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
 
-from netwatch.cli.options import add_capture_options, add_data_options, add_output_options, colour
+from netwatch.cli.options import (
+    add_capture_options,
+    add_data_options,
+    add_output_options,
+    add_rotation_options,
+    colour,
+    rotation,
+)
 from netwatch.model.errors import ExitCode, UsageError
 from netwatch.model.text import display, escaped
 
 if TYPE_CHECKING:
     from netwatch.attribution.catalogue import Catalogue
     from netwatch.places.places import Places
+    from netwatch.runtime.live.recorder import Record
     from netwatch.runtime.live.session import Capture, Means, State
     from netwatch.runtime.session import Judge
     from netwatch.sinks.base import Sink
+    from netwatch.sinks.rotation import Rotation, Standing
 
 TOP = 3  # apps that a line names
 
@@ -26,6 +35,7 @@ EXAMPLES = """\
 examples:
   sudo netwatch watch -i wlan0 --headless
   sudo netwatch watch --headless -w home.jsonl            records as flows end
+  sudo netwatch watch --headless -w home.pcapng --rotate 100MB --rotate 1h --keep 24
   sudo netwatch watch -i any-physical --headless -f 'control:CN' --json
   sudo tcpdump -i wlan0 -U -w - | netwatch replay -       needs no privilege for netwatch
 
@@ -47,8 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "-w", dest="writes", action="append", default=[], metavar="OUT",
-        help="write records to OUT.jsonl as flows end, to OUT.csv or OUT.html at the end; may be repeated",
+        help="write records to OUT.jsonl as flows end, to OUT.csv or OUT.html at the end, packets to OUT.pcapng; may "
+        "be repeated",
     )  # fmt: skip
+    add_rotation_options(parser)
     parser.add_argument("-f", dest="filter", metavar="EXPR", help="keep only flows and lookups that match EXPR")
     add_data_options(parser)
     add_output_options(parser)
@@ -61,6 +73,7 @@ def run(args: argparse.Namespace) -> ExitCode:
     from netwatch.runtime import datafiles, policies, signatures
     from netwatch.runtime.checking import PolicyJudge
     from netwatch.runtime.filtering import Filter
+    from netwatch.runtime.live.reload import Again
     from netwatch.runtime.live.session import watch
 
     seconds = length(args.duration, "--for")
@@ -79,8 +92,9 @@ def run(args: argparse.Namespace) -> ExitCode:
         judge = PolicyJudge(loaded, catalogue, places, args.local_net, limited=seconds is not None)
     chosen = Filter(parse(args.filter), catalogue) if args.filter is not None else None
     means = means_of(args, catalogue, places, judge, seconds)._replace(
-        chosen=chosen, sinks=opener(writes), hook=args.hook
-    )
+        chosen=chosen, sinks=opener(writes, rotation(args)), hook=args.hook, records=records(writes, rotation(args)),
+        again=Again(args.geo, args.filter, args.policy),
+    )  # fmt: skip
     result = watch(capture(args), means, Lines(every, quiet=args.quiet))
     alone = any(write in ("-", "csv:-") for write in writes)
     if args.format == "json" and not alone:
@@ -110,10 +124,12 @@ def means_of(
         places=places,
         local_nets=args.local_net,
         judge=judge,
-        sinks=opener(args.writes),
+        sinks=opener(args.writes, None),
+        records=records(args.writes, None),
         folders=folders(args.writes),
         sandbox=args.sandbox,
         duration=seconds,
+        processes=args.processes,
     )
 
 
@@ -134,20 +150,43 @@ def capture(args: argparse.Namespace) -> "Capture":
     from netwatch.runtime.interfaces import default_interface
     from netwatch.runtime.live.session import Capture
 
-    names = args.interfaces or [default_interface()]
-    return Capture(names, None, args.snaplen, args.ring, args.promiscuous, args.source, args.max_flows)
+    default = None if args.interfaces else default_interface()
+    names = args.interfaces or ([default] if default is not None else [])
+    if not names:
+        raise UsageError("no default route, so no interface to begin with: name one with -i; see netwatch interfaces")
+    program = kernel_program(args)
+    return Capture(names, program, args.snaplen, args.ring, args.promiscuous, args.source, args.max_flows)
 
 
-def opener(writes: Sequence[str]) -> "Callable[[ExitStack], Sequence[Sink]]":
-    """Return what opens the outputs, each of which leaves nothing half-written."""
+def kernel_program(args: argparse.Namespace) -> bytes | None:
+    """Return what the kernel leaves out beforehand: the packets that `-f` can never let through.
 
-    def opened(stack: ExitStack) -> "Sequence[Sink]":
-        from netwatch.sinks import open_sink
+    None, everything: without such a filter, where a policy has to see all, and where the source takes none.
+    """
+    text = getattr(args, "filter", None)
+    if text is None or args.policy is not None or args.source == "scapy":
+        return None
+    from netwatch.filters.cbpf import LIVE, compile_program
+    from netwatch.filters.parse import parse
+    from netwatch.filters.split import split
+
+    packets, _ = split(parse(text))
+    return None if packets is None else compile_program(packets, LIVE, args.snaplen, names=True)
+
+
+def opener(writes: Sequence[str], turn: "Rotation | None") -> "Callable[[ExitStack, Standing], Sequence[Sink]]":
+    """Return what opens the outputs of records, each of which leaves nothing half-written."""
+
+    def opened(stack: ExitStack, standing: "Standing") -> "Sequence[Sink]":
+        from netwatch.sinks import Turns, open_sink
         from netwatch.sinks.base import Growth
 
+        turns = None if turn is None else Turns(turn, standing, time_ns)
         sinks = []
         for spec in writes:
-            sink = open_sink(spec, grow=Growth.HELD)
+            if packet_path(spec) is not None:
+                continue
+            sink = open_sink(spec, grow=Growth.HELD, turns=turns)
             stack.callback(sink.abort)
             sinks.append(sink)
         return sinks
@@ -155,9 +194,27 @@ def opener(writes: Sequence[str]) -> "Callable[[ExitStack], Sequence[Sink]]":
     return opened
 
 
+def packet_path(spec: str) -> Path | None:
+    """Return the path of an output of packets, None for another one."""
+    name, colon, rest = spec.partition(":")
+    if colon and name == "pcapng":
+        return Path(rest)
+    return Path(spec) if Path(spec).suffix.lower() == ".pcapng" else None
+
+
+def records(writes: Sequence[str], turn: "Rotation | None") -> "list[Record]":
+    """Return where packets are written to."""
+    from netwatch.runtime.live.recorder import Record
+    from netwatch.sinks.rotation import Rotation
+
+    paths = [path for spec in writes if (path := packet_path(spec)) is not None]
+    return [Record(path.absolute(), turn or Rotation()) for path in paths]
+
+
 def folders(writes: Sequence[str]) -> list[Path]:
-    """Return the folders that outputs are written to."""
-    paths = [Path(write.partition(":")[2] or write) for write in writes if write not in ("-", "csv:-")]
+    """Return the folders that records are written to."""
+    plain = [write for write in writes if write not in ("-", "csv:-") and packet_path(write) is None]
+    paths = [Path(write.partition(":")[2] or write) for write in plain]
     return sorted({path.resolve().parent for path in paths})
 
 
@@ -167,17 +224,18 @@ class Lines:
     def __init__(self, every: int, *, quiet: bool) -> None:
         self._every = every
         self._quiet = quiet
+        self._deaf = False  # nobody reads stderr any more
         self._next = monotonic() + every
 
     def event(self, text: str) -> None:
         """Say what happened."""
-        print(f"netwatch: {escaped(text)}", file=sys.stderr)
+        self._say(f"netwatch: {escaped(text)}")
 
     def verdict(self, verdict: Mapping[str, object]) -> None:
         """Say how the verdict turned."""
         from netwatch.cli.verdicts.words import headline
 
-        print(f"netwatch: {escaped(headline(verdict))}", file=sys.stderr)
+        self._say(f"netwatch: {escaped(headline(verdict))}")
 
     def state(self, state: "State") -> None:
         """Say how it stands, if it is time."""
@@ -185,7 +243,16 @@ class Lines:
         if self._quiet or now < self._next:
             return
         self._next = now + self._every
-        print(line(state), file=sys.stderr)
+        self._say(line(state))
+
+    def _say(self, text: str) -> None:
+        """Write a line; a terminal or a reader that has gone is no reason to stop."""
+        if self._deaf:
+            return
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except OSError:
+            self._deaf = True
 
 
 def line(state: "State") -> str:

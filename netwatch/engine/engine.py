@@ -108,6 +108,12 @@ class Engine:
         if due or self._table.ended:
             yield from self._let_go(due)
 
+    def reload(self, catalogue: Catalogue, places: Places) -> None:
+        """Judge by these from here on: also the flows that are live. What has left stays as it was judged."""
+        attributor = Attributor(catalogue)
+        self._lookups.judge_by(attributor)
+        self._releaser.judge_by(attributor, places)
+
     def finish(self) -> Iterator[Release]:
         """End every flow and open lookup: the input is over."""
         yield from self._release(last=True)

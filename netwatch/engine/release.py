@@ -117,6 +117,10 @@ class Releaser:
         self._local = local
         self._ech = ech  # (address, time): an HTTPS record with `ech=` was answered for a name there
 
+    def judge_by(self, attributor: Attributor, places: Places) -> None:
+        """Ask these from here on."""
+        self._attributor, self._places = attributor, places
+
     def flows(
         self, rows: Rows, talked: Callable[[int, int], Talked | None], tunnels: Sequence[str | None],
         interfaces: Sequence[str | None],

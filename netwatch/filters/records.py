@@ -24,6 +24,7 @@ from netwatch.filters.expression import (
 from netwatch.model.address import V6, halves
 from netwatch.model.arrays import U64, Bool
 from netwatch.model.packets import TCP, UDP
+from netwatch.model.reading import Address
 from netwatch.model.records import Device, FlowBatch, Label, Lookup
 
 Entry = TypeVar("Entry")
@@ -58,12 +59,9 @@ def _flow_leaf(leaf: Leaf, batch: FlowBatch) -> Bool:
     mask: Bool
     match leaf:
         case Hosts(first, last):
-            family, first_hi, first_lo = halves(first)
-            _, last_hi, last_lo = halves(last)
-            bounds = np.uint64(first_hi), np.uint64(first_lo), np.uint64(last_hi), np.uint64(last_lo)
-            mask = _within(batch.client_hi, batch.client_lo, *bounds)
-            mask |= _within(batch.server_hi, batch.server_lo, *bounds)
-            mask &= batch.family == family
+            mask = within(batch.client_hi, batch.client_lo, first, last)
+            mask |= within(batch.server_hi, batch.server_lo, first, last)
+            mask &= batch.family == halves(first)[0]
         case Ports(first, last):
             client, server = batch.client_port, batch.server_port
             mask = (client >= first) & (client <= last) | (server >= first) & (server <= last)
@@ -82,9 +80,13 @@ def _flow_leaf(leaf: Leaf, batch: FlowBatch) -> Bool:
     return mask
 
 
-def _within(hi: U64, lo: U64, first_hi: Any, first_lo: Any, last_hi: Any, last_lo: Any) -> Bool:
-    inside: Bool = ((hi > first_hi) | (hi == first_hi) & (lo >= first_lo)) & (
-        (hi < last_hi) | (hi == last_hi) & (lo <= last_lo)
+def within(hi: U64, lo: U64, first: Address, last: Address) -> Bool:
+    """Return bool[N]: the addresses, in two halves, from first to last; the family is not looked at."""
+    _, first_hi, first_lo = halves(first)
+    _, last_hi, last_lo = halves(last)
+    low_hi, low_lo, high_hi, high_lo = (np.uint64(half) for half in (first_hi, first_lo, last_hi, last_lo))
+    inside: Bool = ((hi > low_hi) | (hi == low_hi) & (lo >= low_lo)) & (
+        (hi < high_hi) | (hi == high_hi) & (lo <= high_lo)
     )
     return inside
 

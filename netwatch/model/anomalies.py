@@ -121,6 +121,8 @@ ANOMALIES: Final[dict[str, str]] = {
     "dns_names_evicted": "an address has more names than are remembered: its oldest was dropped",
     "dns_ech_evicted": "the memory of names with ECH keys is full: its oldest was dropped",
     "lookups_evicted": "too many questions wait for an answer: the oldest counts as unanswered",
+    # --- live ---
+    "sandbox_off": "the capture ran without a sandbox, as it was told to",
     # --- sinks ---
     "devices_folded": "a flow or lookup of a device beyond those that a summary keeps apart",
 }

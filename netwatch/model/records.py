@@ -115,6 +115,7 @@ class FlowBatch:
     device, tunnel, interface, talk, label, place: int32, indices into the lists of distinct values beside them.
     evidence:       rows with evidence -> pieces, best first.
     in_coverage:    bool, between a device and an address outside the local networks, and of a protocol that has a name.
+    process:        int32, index into processes; None where nobody looked for programs.
     """
 
     flow_id: U64
@@ -153,6 +154,8 @@ class FlowBatch:
     places: Sequence[Place]
     evidence: Mapping[int, tuple[Evidence, ...]]
     in_coverage: Bool
+    process: I32 | None = None
+    processes: Sequence[str | None] = (None,)
 
     def __len__(self) -> int:
         return len(self.flow_id)

@@ -30,6 +30,13 @@ class PolicyJudge:
         self, loaded: Loaded, catalogue: Catalogue, places: Places, local_nets: Sequence[str] = (),
         *, device: str | None = None, limited: bool = False, tested: Probed | None = None,
     ) -> None:  # fmt: skip
+        self._judge_by(loaded, catalogue, places)
+        self._observed = Observed(LocalNetworks(local_nets), self._wanted)
+        self._device = device
+        self._limited = limited
+        self._tested = tested
+
+    def _judge_by(self, loaded: Loaded, catalogue: Catalogue, places: Places) -> None:
         policy = loaded.policy
         owners = {app_id: app.owner_id for app_id in named_apps(policy) if (app := catalogue.app(app_id)) is not None}
         self._loaded = loaded
@@ -37,10 +44,11 @@ class PolicyJudge:
         self._places = places
         self._rules = Rules(policy, owners, self._lineage)
         self._lines: dict[tuple[str, str | None], frozenset[str]] = {}
-        self._observed = Observed(LocalNetworks(local_nets), self._wanted)
-        self._device = device
-        self._limited = limited
-        self._tested = tested
+
+    def renew(self, loaded: Loaded, catalogue: Catalogue, places: Places) -> None:
+        """Go on with another policy and catalogue. What neither asked for until now was not kept."""
+        self._judge_by(loaded, catalogue, places)
+        self._tested = self.test()
 
     def add(self, release: Release) -> None:
         """Take the records of one release."""

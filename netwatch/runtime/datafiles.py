@@ -1,9 +1,10 @@
 """The data files of the installation and the databases that the user brings: read, checked, never fetched."""
 
 import hashlib
+import io
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,6 +21,7 @@ MANIFEST_BYTES: Final = 1 << 20
 SCHEMA: Final = 1
 MENDING: Final = "install netwatch again"
 USES: Final = {"country": "server_country", "asn": "asn"}
+PLACE_USES: Final = ("server_country", "registration_country", "asn")
 
 
 class DataFile(NamedTuple):
@@ -125,9 +127,8 @@ def places(geo: Sequence[str] = (), folder: Path = DATA) -> Places:
             )
         own |= dict.fromkeys(fresh, database)
         entries += ({"name": Path(path).name, "use": USES[kind], "date": date, "licence": None} for kind in fresh)
-    uses = ["server_country", "registration_country", "asn"]
-    rest = [use for use in uses if use not in {entry["use"] for entry in entries}]
-    entries = sorted(entries + shipped.databases(rest), key=lambda entry: uses.index(str(entry["use"])))
+    rest = [use for use in PLACE_USES if use not in {entry["use"] for entry in entries}]
+    entries = sorted(entries + shipped.databases(rest), key=lambda entry: PLACE_USES.index(str(entry["use"])))
     notices += shipped.notices(rest)
     return Places(
         own.get("country") or CountryTables("dbip-country", shipped.read),
@@ -136,6 +137,43 @@ def places(geo: Sequence[str] = (), folder: Path = DATA) -> Places:
         entries,
         notices,
     )
+
+
+def tables(folder: Path = DATA) -> dict[str, bytes]:
+    """Return the shipped files that describe addresses, by name. Raises DataError for a damaged one."""
+    shipped = DataFolder(folder)
+    names = [entry.file for entry in shipped.files if entry.use in PLACE_USES]
+    return {name: content for name in names if (content := shipped.read(name)) is not None}
+
+
+def places_from(files: Mapping[str, bytes], own: Sequence[bytes]) -> Places:
+    """Make the same room as `places`, of bytes, for a process that can read no file; it names no databases.
+
+    files: as `tables` gives them.   own: databases in MaxMind's format. Raises DataError for one that cannot be used.
+    """
+    import maxminddb
+
+    found: dict[str, MmdbDatabase] = {}
+    for content in own:
+        try:
+            reader = maxminddb.open_database(_InMemory(content), maxminddb.MODE_FD)
+            version = reader.metadata().ip_version
+            held = kinds(reader, version)
+        except READER_ERRORS as error:
+            raise DataError(f"not a database in MaxMind's format that can be read: {error}") from error
+        for kind in held:
+            found.setdefault(kind, MmdbDatabase(reader, version, lambda: None))
+    return Places(
+        found.get("country") or CountryTables("dbip-country", files.get),
+        CountryTables("nro-registration", files.get),
+        found.get("asn") or NetworkTables(files.get),
+    )
+
+
+class _InMemory(io.BytesIO):
+    """What a reader takes for an open file."""
+
+    name = "a database"
 
 
 def vendors(folder: Path = DATA) -> Vendors:

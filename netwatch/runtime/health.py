@@ -2,22 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from netwatch.engine.probes import self_test
 from netwatch.model.errors import NetwatchError
-from netwatch.runtime import datafiles, policies, signatures
+from netwatch.runtime import datafiles, host, policies, signatures
+from netwatch.runtime.finding import Finding
 
 OLD_DAYS: Final = 400  # owners change hands, and addresses are handed on: older data say so
-
-
-class Finding(NamedTuple):
-    """What one check found. state: ok, old or bad; step: what to do, "" where nothing is to be done."""
-
-    check: str
-    state: str
-    text: str
-    step: str = ""
 
 
 def findings(only: str | None = None, today: date | None = None) -> Iterator[Finding]:
@@ -90,4 +82,9 @@ CHECKS: Final[dict[str, Callable[[date], Iterator[Finding]]]] = {
     "self_test": _self_test,
     "databases": _databases,
     "policies": _policies,
+    "permissions": host.permissions,
+    "interface": host.interface,
+    "kernel": host.sandbox,
+    "clock": host.clock,
+    "memory": host.memory,
 }

@@ -32,7 +32,7 @@ def load(word: str, catalogue: Catalogue) -> Loaded:
     A policy of the configuration folder goes before a shipped one with its id. Raises UsageError for an id that nobody
     has and for words in a policy that the catalogue does not know, DataError for a file that cannot be used.
     """
-    if "/" in word or word.endswith(".toml"):
+    if is_path(word):
         path, source = Path(word), word
         refuse_writable(path)
     else:
@@ -44,6 +44,11 @@ def load(word: str, catalogue: Catalogue) -> Loaded:
     policy, file = load_policy(path)
     check_words(policy, file, catalogue)
     return Loaded(policy, source)
+
+
+def is_path(word: str) -> bool:
+    """Tell a path from an id."""
+    return "/" in word or word.endswith(".toml")
 
 
 def load_policy(path: Path) -> tuple[Policy, TomlFile]:
@@ -80,21 +85,22 @@ def shipped() -> Iterator[Path]:
 def _known() -> Iterator[tuple[str, tuple[Path, str]]]:
     for path in shipped():
         yield path.stem, (path, f"{SHOWN}/{path.name}")
-    folder = _configured()
-    if folder is None or not folder.is_dir():
-        return
-    refuse_writable(folder)
-    for path in sorted(folder.glob("*.toml")):
-        refuse_writable(path)
-        yield path.stem, (path, str(path))
+    for folder in configured():
+        if not folder.is_dir():
+            continue
+        refuse_writable(folder)
+        for path in sorted(folder.glob("*.toml")):
+            refuse_writable(path)
+            yield path.stem, (path, str(path))
 
 
-def _configured() -> Path | None:
+def configured() -> list[Path]:
+    """Return the folder of the user's own policies, whether it is there or not; none without a home."""
     base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     try:
-        return Path(base).expanduser() / "netwatch" / FOLDER
+        return [Path(base).expanduser() / "netwatch" / FOLDER]
     except RuntimeError:  # no home
-        return None
+        return []
 
 
 def _unknown(row: Match, catalogue: Catalogue) -> Iterator[tuple[str, str]]:

@@ -21,6 +21,7 @@ from netwatch.places.local import LocalNetworks
 from netwatch.places.places import Places
 from netwatch.runtime import datafiles, signatures
 from netwatch.runtime.filtering import Filter
+from netwatch.runtime.policies import Loaded
 from netwatch.runtime.signals import stoppable
 from netwatch.sinks import open_sink
 from netwatch.sinks.base import Growth, Sink
@@ -45,6 +46,8 @@ class Judge(Protocol):
     def verdict(self, end: "End") -> dict[str, object]: ...
 
     def preview(self, end: "End", live: Sequence[FlowBatch]) -> dict[str, object]: ...
+
+    def renew(self, loaded: Loaded, catalogue: Catalogue, places: Places) -> None: ...
 
 
 class End(NamedTuple):
@@ -137,6 +140,7 @@ class Outputs:
     """What is done with the records of a run: the summary, the judge, the files.
 
     lenient: an output that fails is given up, and the others go on; its text goes to `problems`.
+    deserted: who read stdout has gone.
     """
 
     def __init__(
@@ -144,6 +148,7 @@ class Outputs:
     ) -> None:
         self.summary = Summary()
         self.problems: list[str] = []
+        self.deserted = False
         self._lost = 0  # records that went to outputs which were given up
         self._chosen = chosen
         self._judge = judge
@@ -153,7 +158,20 @@ class Outputs:
     @property
     def dropped(self) -> int:
         """Records that are not in some output and never will be."""
-        return self._lost + sum(sink.retry() for sink in self._sinks)
+        return self._lost + self.tend()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a full disk keeps records back."""
+        return any(sink.waiting for sink in self._sinks)
+
+    def tend(self) -> int:
+        """Write what waits, end files whose time is over; return how many records the outputs gave up."""
+        return sum(sink.retry() for sink in self._sinks)
+
+    def choose(self, chosen: Filter | None) -> None:
+        """Keep what this filter lets through from here on."""
+        self._chosen = chosen
 
     def take(self, releases: Iterator[Release]) -> None:
         """Hand each release, as far as it is wanted, to all of them."""
@@ -168,6 +186,11 @@ class Outputs:
     def _write(self, sink: Sink, kept: Release) -> None:
         try:
             sink.write(kept)
+        except BrokenPipeError:
+            if not self._lenient:
+                raise
+            self._sinks.remove(sink)
+            self.deserted = True
         except SinkError as error:
             if not self._lenient:
                 raise

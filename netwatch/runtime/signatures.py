@@ -39,7 +39,7 @@ def load(user_folders: Sequence[Path] | None = None) -> Catalogue:
     Raises DataError: with file and line where a file breaks a rule, or where there is no catalogue at all.
     """
     catalogue = _shipped()
-    folders = _configured() if user_folders is None else user_folders
+    folders = configured() if user_folders is None else user_folders
     folders = [folder for folder in folders if folder.is_dir()]
     if not folders:
         return catalogue
@@ -126,7 +126,8 @@ def _shipped() -> Catalogue:
     return read_folder(CLONE)
 
 
-def _configured() -> list[Path]:
+def configured() -> list[Path]:
+    """Return the folder of the user's own files, whether it is there or not; none without a home."""
     base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     try:
         return [Path(base).expanduser() / "netwatch" / "signatures"]

@@ -53,6 +53,11 @@ class AtomicFile:
         """Append bytes. Raises OSError; the caller knows how many records that were."""
         write_all(self._fd, data)
 
+    def cut(self, size: int) -> None:
+        """Have it end after so many bytes, and go on there. Raises OSError."""
+        os.ftruncate(self._fd, size)
+        os.lseek(self._fd, size, os.SEEK_SET)
+
     def sync(self) -> None:
         """Bring the bytes to disk, still under the temporary name. Raises OSError."""
         os.fsync(self._fd)

@@ -16,7 +16,17 @@ class Growth(Enum):
 
 
 class Sink(Protocol):
-    """An output. Its caller ends it with `close` or `abort`; a second end does nothing."""
+    """An output. Its caller ends it with `close` or `abort`; a second end does nothing.
+
+    size: bytes of its largest file so far, 0 where that is known at the end only.   waiting: a full disk keeps some of
+    it back.
+    """
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def waiting(self) -> bool: ...
 
     def write(self, release: Release) -> None:
         """Take the records of one release. Raises SinkError, which says how many records are not on disk."""

@@ -101,8 +101,13 @@ def flow_columns(batch: FlowBatch) -> list[Column]:
         Coded(("conflict",), batch.label, labels, 11),
         Coded(("blind",), batch.blind, [(reason,) for reason in BLIND]),
         Coded(("server_country", "registration_country", "asn", "as_name", "anycast"), batch.place, batch.places),
-        Coded(("process",), np.zeros(len(batch), np.uint8), [(None,)]),
+        Coded(("process",), programs(batch), [(program,) for program in batch.processes]),
     ]
+
+
+def programs(batch: FlowBatch) -> I32:
+    """Return `process`, also where nobody looked for programs."""
+    return np.zeros(len(batch), np.int32) if batch.process is None else batch.process
 
 
 def lookup_columns(lookups: Sequence[Lookup]) -> list[Column]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from netwatch.model.errors import SinkError
 from netwatch.model.records import Release
@@ -12,6 +13,9 @@ from netwatch.sinks.report.tally import Tally
 
 class Report:
     """`report.html`, written whole at the end, readable by its owner alone (RELIABILITY E1, E5)."""
+
+    size: Final = 0
+    waiting: Final = False
 
     def __init__(self, path: Path) -> None:
         """Create the temporary file, so that what cannot be written is known early. Raises SinkError."""

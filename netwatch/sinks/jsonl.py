@@ -76,9 +76,9 @@ _ENDINGS: Final = _kept(("tcp_flags_out", "tcp_flags_in", "end_reason"))
 _TALKS: Final = _kept(("protocol",), ("alpn", "tls_version", "ja4", "ech"))
 _LABELS: Final = _kept(Label._fields[:2], Label._fields[2:11], Label._fields[11:])
 _BLIND: Final = [f'"blind":{json_value(reason)},' for reason in BLIND]
-_PLACES: Final = _kept(
-    ("server_country", "registration_country", "asn", "as_name", "anycast"), tail=',"process":null}\n'
-)
+_PLACE: Final = ("server_country", "registration_country", "asn", "as_name", "anycast")
+_PLACES: Final = _kept(_PLACE, tail=',"process":null}\n')
+_ENDS: Final = _kept((*_PLACE, "process"), tail="}\n")
 _ASKED_FIELDS: Final = ("app_id", "owner_id", "control_country", "confidence")
 _ASKED: Final = _kept(_ASKED_FIELDS, tail="}\n")
 
@@ -109,7 +109,7 @@ def flow_lines(batch: FlowBatch) -> bytes:
             _each(_LABELS, batch.labels, batch.label),
             evidence_texts([batch.evidence.get(row, ()) for row in range(len(batch))]),
             map(_BLIND.__getitem__, batch.blind.tolist()),
-            _each(_PLACES, batch.places, batch.place),
+            _ends(batch),
             strict=True,
         )
     )
@@ -154,6 +154,14 @@ def _heads(batch: FlowBatch) -> list[str]:
     heads["start"], heads["end"] = time_cells(batch.start), time_cells(batch.end)
     joined, size = heads.tobytes().decode("ascii"), _HEAD.itemsize
     return [joined[at : at + size] for at in range(0, len(joined), size)]
+
+
+def _ends(batch: FlowBatch) -> Iterable[tuple[str, ...]]:
+    """Return the end of each line: the place of the server and the program."""
+    if batch.process is None:
+        return _each(_PLACES, batch.places, batch.place)
+    pairs = zip(batch.place.tolist(), batch.process.tolist(), strict=True)
+    return [_ENDS[(*batch.places[place], batch.processes[program])] for place, program in pairs]
 
 
 def _each(kept: Kept, values: Sequence[Values], codes: NDArray[np.integer[Any]]) -> Iterable[tuple[str, ...]]:

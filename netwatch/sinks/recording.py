@@ -36,6 +36,7 @@ class Recording:
         lookups = path.with_name(f"{path.stem}.lookups{path.suffix or '.' + rows.name}")
         self._path, self._rows, self._grow = path, rows, grow is not Growth.NO
         self._taken = [0, 0]  # records given so far: flows, lookups
+        self._bytes = [0, 0]
         self._files: list[AtomicFile | GrowingFile] = []
         self._summary: AtomicFile | None = None
         try:
@@ -48,6 +49,16 @@ class Recording:
         if not self._grow:
             self._put(0, rows.flow_head, 0)
             self._put(1, rows.lookup_head, 0)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the larger file of records, without what stood there before."""
+        return max(self._bytes)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a full disk keeps lines back."""
+        return any(isinstance(file, HeldFile) and file.stopped is not None for file in self._files)
 
     def write(self, release: Release) -> None:
         """Append the records of a release. Raises SinkError; files that are written whole are given up by then."""
@@ -101,6 +112,7 @@ class Recording:
         if not self._files:
             raise SinkError(f"{self._path}: given up before; {count} records are not on disk")
         file = self._files[index]
+        self._bytes[index] += len(data)
         if isinstance(file, GrowingFile):
             written, stopped = file.write(data)
             self._taken[index] += written
@@ -122,6 +134,9 @@ class Recording:
 
 class Stream:
     """Flow records alone, as they come, on an open stream."""
+
+    size: Final = 0
+    waiting: Final = False
 
     def __init__(self, rows: RowFormat, out: BinaryIO | None = None) -> None:
         """Take the stream to write to, stdout unless given."""

@@ -1,5 +1,6 @@
 """Live frames through scapy, where there is no AF_PACKET: macOS, the BSDs, Windows. Slower, and it tells no drops."""
 
+import fcntl
 import socket
 import time
 from collections import deque
@@ -45,7 +46,16 @@ class PortableSockets:
         return tuple(one.fileno() for one in self._sockets)
 
     def move(self, lowest: int) -> None:
-        """Leave them where they are: what tells descriptors by their number is of Linux alone."""
+        """Move the sockets; on other systems nothing tells descriptors by their number, and they stay."""
+        if not hasattr(socket, "AF_PACKET"):
+            return
+        for one in self._sockets:
+            old = one.ins
+            number = fcntl.fcntl(old.fileno(), fcntl.F_DUPFD_CLOEXEC, lowest)
+            one.ins = socket.socket(old.family, old.type, old.proto, number)
+            if one.outs is old:
+                one.outs = one.ins
+            old.close()
 
     def capture(self) -> "PortableCapture":
         return PortableCapture(self._names, self._sockets, self._snaplen)

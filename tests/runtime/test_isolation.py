@@ -110,10 +110,11 @@ def test_s5_what_is_not_installed_is_refused_with_privileges(tmp_path: Path) -> 
 def test_only_what_python_itself_has_loaded_is_used() -> None:
     """An import in front of isolate() could be a planted one."""
     code = (
-        "import sys; before = set(sys.modules); import netwatch.runtime.isolation; "
+        "import sys; sys.path.append(sys.argv[1]); before = set(sys.modules); import netwatch.runtime.isolation; "
         "print(*sorted(set(sys.modules) - before))"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    home = str(Path(isolation.__file__).parents[2])
+    done = subprocess.run([sys.executable, "-I", "-c", code, home], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["netwatch", "netwatch.runtime", "netwatch.runtime.isolation"]
 
 

@@ -52,9 +52,12 @@ def apply(
 
     profile: "worker" has the descriptors that are open and nothing else; capture sockets stand at CAPTURE_FD or above.
         "output" also has files, a terminal and socket pairs, and no capture socket.
-    user: whom to become, None: unprivileged().   read, write: paths for "output": what may be read; folders that files
-        are written to.   mode: what happens where the system lacks a part: "strict" raises, "auto" says so in
-        `missing`; "off" does nothing at all.
+        "processes" can look into other processes of its user, which Landlock lets nobody do: instead, the filter opens
+        files for reading alone.
+        "recorder" has capture sockets as a worker, and files as an output.
+    user: whom to become, None: unprivileged().   read, write: paths for those that have files: what may be read;
+        folders that files are written to.   mode: what happens where the system lacks a part: "strict" raises, "auto"
+        says so in `missing`; "off" does nothing at all.
     Raises GuardError: strict, and a part is missing; or this process has more than one thread, since another one would
     keep everything.
     """
@@ -69,8 +72,10 @@ def apply(
     try:
         _audit(profile, findings)
         privileges.drop(identity, before, findings)
-        if profile == "output":
+        if profile in ("output", "recorder"):
             _shut_files((*read, *_code()), (*write, os.devnull), findings)
+        elif profile == "processes":
+            findings.notes.append("no landlock, which shuts off other processes: files are opened for reading alone")
         else:
             _shut_files((), (), findings)
         _refuse_new_code(findings)
@@ -119,8 +124,9 @@ def _audit(profile: Profile, findings: Findings) -> None:
             files.append(number)
         elif os.isatty(number):
             terminals.append(number)
-    if profile == "output":
+    if profile not in ("worker", "recorder"):
         findings.proven("no capture socket", holds=not captures, why=f"descriptors {captures}")
+    if profile == "output":
         return
     low = [number for number in captures if number < CAPTURE_FD]
     findings.proven("no sending", holds=not low, why=f"capture sockets {low} stand below {CAPTURE_FD}")

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 from netwatch.runtime.guard.bpf import UNKNOWN, Check, Rule
 from netwatch.runtime.guard.syscalls import NUMBERS
 
-Profile: TypeAlias = Literal["worker", "output"]
+Profile: TypeAlias = Literal["worker", "output", "processes", "recorder"]
 
 CAPTURE_FD: Final = 900
 SOL_PACKET: Final = 263
@@ -175,7 +175,45 @@ _OUTPUT: Final[Mapping[str, tuple[Check, ...]]] = {
     ),
 }
 
-PROFILES: Final[dict[Profile, Mapping[str, tuple[Check, ...]]]] = {"worker": _WORKER, "output": _OUTPUT}
+_READING: Final = ("no_bits", (0o1 | 0o2 | 0o100 | 0o1000,))  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC
+
+_PROCESSES: Final[Mapping[str, tuple[Check, ...]]] = {
+    "open": (Check(1, *_READING),),
+    "openat": (Check(2, *_READING),),
+    "readlink": (),
+    "readlinkat": (),
+    "getdents64": (),
+    "ioctl": (Check(1, "in", DESCRIPTORS),),
+}
+
+_RECORDER: Final[Mapping[str, tuple[Check, ...]]] = {
+    **_WORKER,
+    **dict.fromkeys(
+        [
+            "open",
+            "openat",
+            "stat",
+            "lstat",
+            "statx",
+            "getdents64",
+            "ftruncate",
+            "fsync",
+            "rename",
+            "renameat",
+            "renameat2",
+            "unlink",
+            "unlinkat",
+        ],
+        (),
+    ),
+}
+
+PROFILES: Final[dict[Profile, Mapping[str, tuple[Check, ...]]]] = {
+    "worker": _WORKER,
+    "output": _OUTPUT,
+    "processes": _PROCESSES,
+    "recorder": _RECORDER,
+}
 
 
 def rules(profile: Profile, column: int, pid: int) -> list[Rule]:

@@ -31,7 +31,9 @@ class Gap(NamedTuple):
     snapshot: Snapshot | None
 
 
-class _Member(NamedTuple):
+class Member(NamedTuple):
+    """A process that was made, and this side of the link to it."""
+
     pid: int
     link: Link
 
@@ -43,7 +45,8 @@ class Crew:
     """
 
     def __init__(self, work: Callable[[Link], NoReturn], spares: int = SPARES) -> None:
-        self._members = [self._make(work) for _ in range(1 + spares)]
+        self._members = [forked(work) for _ in range(1 + spares)]
+        self._news: bytes | None = None  # what those that stand by have missed
         self.ready: list[Ready] = []
         self.beat: Beat | None = None
         self.finished = False
@@ -111,30 +114,29 @@ class Crew:
         for member in self._members:
             member.link.close()  # who stands by sees that, and ends
         for member in self._members:
-            _reap(member.pid)
+            reap(member.pid)
         self._members = []
 
-    @staticmethod
-    def _make(work: Callable[[Link], NoReturn]) -> "_Member":
-        mine, theirs = pair()
-        pid = os.fork()
-        if pid == 0:
-            mine.close()
-            try:
-                work(Link(theirs))
-            finally:
-                os._exit(70)
-        theirs.close()
-        return _Member(pid, Link(mine))
+    def tell(self, news: bytes) -> bool:
+        """Send a message to the process that works, and to each one that takes over; False: too much waits already.
+
+        The latest one counts.
+        """
+        if not self._members or not self._members[0].link.send(news):
+            return False
+        self._news = news
+        return True
 
     def _go(self) -> None:
         self._heard_at = monotonic()
         self._members[0].link.send(GO)
+        if self._news is not None:
+            self._members[0].link.send(self._news)
 
     def _replace(self) -> Gap:
         gone = self._members.pop(0)
         gone.link.close()
-        why = _reap(gone.pid)
+        why = reap(gone.pid)
         gap = Gap(why, self.beat, self._snapshot)
         self.beat = self._snapshot = None
         if not self._members:
@@ -145,7 +147,21 @@ class Crew:
         return gap
 
 
-def _reap(pid: int) -> str:
+def forked(work: Callable[[Link], NoReturn]) -> Member:
+    """Make a process that does `work` on its end of a new link, and never returns."""
+    mine, theirs = pair()
+    pid = os.fork()
+    if pid == 0:
+        mine.close()
+        try:
+            work(Link(theirs))
+        finally:
+            os._exit(70)
+    theirs.close()
+    return Member(pid, Link(mine))
+
+
+def reap(pid: int) -> str:
     """Wait for a process that ends, a moment at most; say how it ended."""
     until = monotonic() + 1.0
     while monotonic() < until:

@@ -4,7 +4,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from netwatch.model.errors import UsageError
@@ -16,8 +16,12 @@ LIMIT_S: Final = 60  # a hook that takes longer is ended
 class Hook:
     """Runs one command at a time, with the verdict as JSON on its standard input."""
 
-    def __init__(self, command: str, drop: Callable[[], object]) -> None:
-        """Make the process. drop: gives up privileges there. Raises UsageError for a command that is none."""
+    def __init__(self, command: str, drop: Callable[[], Sequence[str]]) -> None:
+        """Make the process.
+
+        drop: gives up privileges there, and returns what did not work: then nothing is ever run.
+        Raises UsageError for a command that is none.
+        """
         try:
             words = shlex.split(command)
         except ValueError as error:
@@ -29,8 +33,11 @@ class Hook:
         if self._pid == 0:
             mine.close()
             try:
-                drop()
-                _serve(Link(theirs), words)
+                left = drop()
+                if left:
+                    os.write(2, f"netwatch: --hook: not run: {'; '.join(left)}\n".encode())
+                else:
+                    _serve(Link(theirs), words)
             finally:
                 os._exit(0)
         theirs.close()

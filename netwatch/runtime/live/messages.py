@@ -119,7 +119,32 @@ class Ready(Struct, array_like=True, frozen=True, tag=5):
     missing: list[str]
 
 
-Message: TypeAlias = Released | Snapshot | Beat | Finished | Ready
+class Recorded(Struct, array_like=True, frozen=True, tag=6):
+    """How far the process is that writes packets.
+
+    packets: in its files.   lost: that a full disk did not take.   dropped: by the kernel.   problem: why nothing is
+    written, None: it is.   done: this was the last message.
+    """
+
+    packets: Count
+    lost: Count
+    dropped: Count
+    problem: str | None
+    done: bool
+
+
+class Reload(Struct, array_like=True, frozen=True, tag=7):
+    """What flows are judged by from here on.
+
+    catalogue: in its compiled form.   tables: shipped files by their names.   own: databases of the user's.
+    """
+
+    catalogue: bytes
+    tables: dict[str, bytes]
+    own: list[bytes]
+
+
+Message: TypeAlias = Released | Snapshot | Beat | Finished | Ready | Recorded | Reload
 
 _ENCODER: Final = msgpack.Encoder()
 _DECODER: Final = msgpack.Decoder(Message)

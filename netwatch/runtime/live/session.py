@@ -8,14 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final, NamedTuple, NoReturn, Protocol
+from typing import Final, NamedTuple, NoReturn, Protocol
 
 from netwatch.attribution.catalogue import Catalogue
 from netwatch.engine.engine import Engine
-from netwatch.model.errors import ExitCode, SourceError
+from netwatch.model.errors import ExitCode, NetwatchError, SourceError
 from netwatch.model.ledger import Ledger
 from netwatch.model.limits import MAX_FLOWS
-from netwatch.model.packets import STATES
 from netwatch.model.records import FlowBatch, Release
 from netwatch.places.local import LocalNetworks
 from netwatch.places.places import Places
@@ -23,14 +22,22 @@ from netwatch.runtime import datafiles
 from netwatch.runtime.filtering import Filter
 from netwatch.runtime.guard import GuardState, Mode, apply, kernel, preload, privileges, unprivileged
 from netwatch.runtime.live.crew import Crew, Gap
+from netwatch.runtime.live.folders import refuse_folders
 from netwatch.runtime.live.hook import Hook
+from netwatch.runtime.live.ledgers import joined
 from netwatch.runtime.live.link import Link
 from netwatch.runtime.live.messages import Beat, Message, Ready, Released, Snapshot, encode, flow_batch, release
+from netwatch.runtime.live.recorder import Record, Recorder
+from netwatch.runtime.live.reload import Again
+from netwatch.runtime.live.terminal import Terminal, hangups
 from netwatch.runtime.live.worker import Worker
+from netwatch.runtime.notify import Notifier
+from netwatch.runtime.processes import Processes
 from netwatch.runtime.session import Judge, Outputs, Result, draw
 from netwatch.runtime.signals import stoppable
 from netwatch.sinks.base import Sink
 from netwatch.sinks.encode import json_object
+from netwatch.sinks.rotation import Standing
 from netwatch.sinks.summary import Summary
 from netwatch.sources.base import CaptureInfo
 from netwatch.sources.live import RING_BLOCKS, SNAPLEN, LiveSource, Opened, open_live
@@ -38,6 +45,7 @@ from netwatch.sources.live import RING_BLOCKS, SNAPLEN, LiveSource, Opened, open
 FIRST_FD: Final = 900  # capture sockets stand from here on, where nothing may be written to them
 ALARM_S: Final = 2.0  # a worker that does not come round in this time is ended by the system (M9)
 LOOK_MS: Final = 100
+TEND_S: Final = 1.0  # how often outputs write what waits, and end files whose time is over
 JUDGE_S: Final = 2.0  # how often the verdict is looked at
 PR_SET_PDEATHSIG: Final = 1
 JUDGE_SHARE: Final = 0.1  # of the time that may go into that
@@ -62,7 +70,8 @@ class Means(NamedTuple):
 
     sinks: opens the outputs, once no privilege is left.   folders: where they are.
     hook: a command that is run when the verdict turns.   sandbox: strict, auto or off.
-    duration: seconds, None: until it is told to stop.
+    duration: seconds, None: until it is told to stop.   processes: name the programs of this machine's flows.
+    records: where packets are written to.   again: what SIGHUP reads again, None: nothing.
     """
 
     catalogue: Catalogue
@@ -70,11 +79,14 @@ class Means(NamedTuple):
     local_nets: Sequence[str] = ()
     chosen: Filter | None = None
     judge: Judge | None = None
-    sinks: Callable[[ExitStack], Sequence[Sink]] = lambda _stack: ()
+    sinks: Callable[[ExitStack, Standing], Sequence[Sink]] = lambda _stack, _standing: ()
     folders: Sequence[Path] = ()
     hook: str | None = None
     sandbox: Mode = "auto"
     duration: int | None = None
+    processes: bool = False
+    records: Sequence[Record] = ()
+    again: Again | None = None
 
 
 class State(NamedTuple):
@@ -107,11 +119,52 @@ def watch(capture: Capture, means: Means, screen: Screen) -> Result:
     Raises SourceError where nothing can be captured, CrewError, SinkError, GuardError.
     """
     preload()
+    if means.sandbox != "off" and os.geteuid() == 0:
+        refuse_folders(means.folders)
     if means.judge is not None:
         means.judge.prepare()
     vendor = datafiles.vendors()
     vendor.load()
     means.places.load()
+    recorders = [Recorder(_open(capture, means), one, capture.snaplen, means.sandbox) for one in means.records]
+    opened = _open(capture, means)
+    local = LocalNetworks(means.local_nets)
+
+    def engine() -> Engine:
+        return Engine(
+            means.catalogue, means.places, vendor.vendor, local, max_flows=capture.max_flows, draw=draw, streamed=True
+        )
+
+    gc.freeze()
+    notifier = Notifier()
+    hook = None if means.hook is None else Hook(means.hook, lambda: privileges.become(unprivileged()))
+    crew = Crew(lambda link: _work(link, opened, engine, means.sandbox))
+    opened.close()
+    with ExitStack() as stack:
+        stack.callback(crew.close)
+        if hook is not None:
+            stack.callback(hook.close)
+        processes = Processes(means.sandbox) if means.processes else None
+        if processes is not None:
+            stack.callback(processes.close)
+        for recorder in recorders:
+            stack.callback(recorder.close)
+        crew.start()
+        ready = [*crew.ready, *(recorder.ready() for recorder in recorders)]
+        readable = means.again.paths() if means.again is not None else ()
+        state = apply("output", read=readable, write=means.folders, mode=means.sandbox)
+        _say_guard(screen, state, ready)
+
+        def outputs(run: Standing) -> Outputs:
+            return Outputs(means.chosen, means.judge, means.sinks(stack, run), lenient=True)
+
+        stack.callback(notifier.close)
+        notifier.ready()
+        return _Run(capture, means, screen, crew, outputs, hook, notifier, processes, recorders).run()
+
+
+def _open(capture: Capture, means: Means) -> Opened:
+    """Open the capture once: each process that reads packets has a ring of its own."""
     opened = open_live(
         capture.interfaces,
         snaplen=capture.snaplen,
@@ -122,26 +175,7 @@ def watch(capture: Capture, means: Means, screen: Screen) -> Result:
     )
     if means.sandbox != "off":
         opened.move(FIRST_FD)
-    local = LocalNetworks(means.local_nets)
-
-    def engine() -> Engine:
-        return Engine(
-            means.catalogue, means.places, vendor.vendor, local, max_flows=capture.max_flows, draw=draw, streamed=True
-        )
-
-    gc.freeze()
-    hook = None if means.hook is None else Hook(means.hook, lambda: privileges.become(unprivileged()))
-    crew = Crew(lambda link: _work(link, opened, engine, means.sandbox))
-    opened.close()
-    with ExitStack() as stack:
-        stack.callback(crew.close)
-        if hook is not None:
-            stack.callback(hook.close)
-        crew.start()
-        state = apply("output", write=means.folders, mode=means.sandbox)
-        _say_guard(screen, state, crew.ready)
-        outputs = Outputs(means.chosen, means.judge, means.sinks(stack), lenient=True)
-        return _Run(capture, means, screen, crew, outputs, hook).run()
+    return opened
 
 
 def _work(link: Link, opened: Opened, engine: Callable[[], Engine], sandbox: Mode) -> NoReturn:
@@ -154,14 +188,23 @@ def _work(link: Link, opened: Opened, engine: Callable[[], Engine], sandbox: Mod
     for stream in (0, 1, 2):
         os.dup2(null, stream)
     os.close(null)
+    if sandbox != "off":  # what the others talk through is none of its business; its capture sockets stand behind
+        own = link.fileno()
+        os.closerange(3, own)
+        os.closerange(own + 1, FIRST_FD)
     state = apply("worker", mode=sandbox)
     link.send(encode(Ready(list(state.missing))))
-    while not link.receive():
+    while not (said := link.receive()):
         if link.closed:
             os._exit(0)
         link.wait()
-    worker = Worker(link, LiveSource(opened), engine, alive=lambda: signal.setitimer(signal.ITIMER_REAL, ALARM_S))
-    worker.run()
+    Worker(
+        link,
+        LiveSource(opened),
+        engine,
+        alive=lambda: signal.setitimer(signal.ITIMER_REAL, ALARM_S),
+        said=said[1:],  # the first one is GO
+    ).run()
     os._exit(0)
 
 
@@ -175,39 +218,116 @@ class _Run:
     """The loop of the process that owns the outputs."""
 
     def __init__(
-        self, capture: Capture, means: Means, screen: Screen, crew: Crew, outputs: Outputs, hook: Hook | None
-    ) -> None:
+        self, capture: Capture, means: Means, screen: Screen, crew: Crew, outputs: Callable[[Standing], Outputs],
+        hook: Hook | None, notifier: Notifier, processes: Processes | None, recorders: Sequence[Recorder],
+    ) -> None:  # fmt: skip
         self._capture = capture
         self._means = means
         self._screen = screen
         self._crew = crew
-        self._outputs = outputs
         self._past: list[Beat] = []  # of workers that broke down, as they told last
         self._live: list[FlowBatch] = []
         self._told = 0  # flows that came
         self._begun = monotonic()
         self._hook = hook
+        self._notifier = notifier
+        self._processes = processes
+        self._watched_at = self._begun
         self._verdict: object = None
         self._judge_at = self._begun + JUDGE_S
+        self._recorders = recorders
+        self._terminal = Terminal()
+        self._hung_up = self._waiting = False
+        self._tended_at = self._begun
+        self._outputs = outputs(self)
 
     def run(self) -> Result:
         stopping_at: float | None = None
-        with stoppable(self._crew.stop):
+        with stoppable(self._stop), hangups(self._note_hangup):
             while not self._crew.finished:
                 for message in self._crew.messages(LOOK_MS):
                     self._take(message)
+                for text in self._processes.poll() if self._processes is not None else ():
+                    self._screen.event(text)
                 now = monotonic()
+                self._look_after(now)
                 if self._means.duration is not None and now - self._begun >= self._means.duration:
-                    self._crew.stop()
+                    self._stop()
+                if self._notifier.watchdog_s is not None and now - self._watched_at >= self._notifier.watchdog_s:
+                    self._watched_at = now
+                    self._notifier.watchdog()
                 if now >= self._judge_at:
                     self._judge()
                 stopping_at = stopping_at or (now if self._crew.stopping else None)
                 if stopping_at is not None and now - stopping_at > END_S:
                     raise SourceError("the capture process does not end; what it told until now is written")
                 self._screen.state(
-                    State(_joined(self._beats()), self._outputs.summary, self._live, now - self._begun, len(self._past))
+                    State(joined(self._beats()), self._outputs.summary, self._live, now - self._begun, len(self._past))
                 )
+        self._notifier.stopping()
         return self._close()
+
+    def record(self, summary: Summary) -> Mapping[str, object]:
+        """Return the summary record of some of the records, with the counters as they stand."""
+        ledger = joined(self._beats())
+        return summary.record([self._info(ledger)], ledger, self._means.places.databases, self._means.catalogue)
+
+    def say(self, text: str) -> None:
+        """Tell the user."""
+        self._screen.event(text)
+
+    def _stop(self) -> None:
+        self._crew.stop()
+        for recorder in self._recorders:
+            recorder.stop()
+
+    def _note_hangup(self) -> None:
+        self._hung_up = True
+
+    def _look_after(self, now: float) -> None:
+        """See to the outputs, to who writes packets, and to the terminal."""
+        for recorder in self._recorders:
+            for text in recorder.events():
+                self._screen.event(text)
+        if now - self._tended_at >= TEND_S:
+            self._tended_at = now
+            self._outputs.tend()
+        if self._outputs.waiting != self._waiting:
+            self._waiting = self._outputs.waiting
+            self._screen.event(
+                "the disk is full: records wait in memory" if self._waiting else "records are written again"
+            )
+        problems, self._outputs.problems = self._outputs.problems, []
+        for text in problems:
+            self._screen.event(text)
+        if self._outputs.deserted:
+            self._stop()
+        if self._hung_up:
+            self._hung_up = False
+            if self._terminal.closed:
+                self._terminal.leave()
+                self._stop()
+            else:
+                self._reload()
+
+    def _reload(self) -> None:
+        """Read everything again; what cannot be used changes nothing."""
+        again, judge = self._means.again, self._means.judge
+        if again is None:
+            return
+        try:
+            fresh = again.read()
+        except (NetwatchError, OSError) as error:
+            self._screen.event(f"not read again: {error}; what held before still holds")
+            return
+        if not self._crew.tell(fresh.message):
+            self._screen.event("not read again: the capture process is too busy; try again later")
+            return
+        if judge is not None and fresh.policy is not None:
+            judge.renew(fresh.policy, fresh.catalogue, fresh.places)
+        self._outputs.choose(fresh.chosen)
+        self._means = self._means._replace(catalogue=fresh.catalogue, places=fresh.places, chosen=fresh.chosen)
+        self._screen.event(f"signatures {fresh.catalogue.version}, databases and policy were read again")
 
     def _take(self, message: Message | Gap) -> None:
         match message:
@@ -226,7 +346,7 @@ class _Run:
     def _judge(self) -> None:
         """Look whether the verdict has turned."""
         begun = monotonic()
-        ledger = _joined(self._beats())
+        ledger = joined(self._beats())
         means = self._means
         verdict = self._outputs.preview([self._info(ledger)], ledger, means.places, means.catalogue, self._live)
         self._judge_at = monotonic() + max(JUDGE_S, (monotonic() - begun) / JUDGE_SHARE)
@@ -258,37 +378,24 @@ class _Run:
 
     def _write(self, one: Release) -> None:
         self._told += len(one.flows)
-        self._outputs.take(iter([one]))
+        self._outputs.take(iter([one if self._processes is None else self._processes.named(one)]))
 
     def _beats(self) -> list[Beat]:
         """Return what each capture process told last."""
         return [*self._past, *([self._crew.beat] if self._crew.beat is not None else [])]
 
     def _close(self) -> Result:
-        ledger = _joined(self._beats())
+        ledger = joined(self._beats())
         ledger.flows_ended = ledger.flows_created  # those of a worker that broke down ended with it
         ledger.export_dropped += self._outputs.dropped + max(0, ledger.flows_created - self._told)
+        if self._means.sandbox == "off":
+            ledger.anomalies["sandbox_off"] += 1
         record, verdict = self._outputs.close(
             [self._info(ledger)], ledger, self._means.places, self._means.catalogue, partial=bool(self._past)
         )
-        messages = []
+        messages = [] if self._processes is None else [self._processes.report()]
+        for recorder in self._recorders:
+            messages += recorder.finish()
         if self._past:
             messages.append(f"{len(self._past)} times the capture was interrupted: the ledger counts what was lost")
         return Result(record, ExitCode.OK, [*messages, *self._means.places.notices], verdict)
-
-
-def _joined(beats: Sequence[Beat]) -> Ledger:
-    """Add up the ledgers of all workers of a capture. What the kernel took and no worker counted was lost in a gap."""
-    whole = Ledger()
-    for beat in beats:
-        said: dict[str, Any] = beat.ledger
-        for place, state in enumerate(STATES):
-            whole.states[place] += said[state]
-            whole.state_bytes[place] += said[f"bytes_{state}"]
-        for name in ("in_flows", "bytes_in_flows", "flows_created", "flows_ended", "lookups"):
-            setattr(whole, name, getattr(whole, name) + said[name])
-        whole.anomalies.update(said["anomalies"])
-    whole.kernel_dropped = sum(beat.dropped for beat in beats)
-    if len(beats) > 1:  # what one of them had in hand; until the end, also what the last one has not read yet
-        whole.queue_dropped = max(0, sum(beat.taken for beat in beats) - sum(whole.states))
-    return whole

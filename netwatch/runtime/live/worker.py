@@ -4,12 +4,24 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final, Protocol
 
+from netwatch.attribution.catalogue import Catalogue
 from netwatch.engine.engine import Engine
 from netwatch.model.batch import PacketBatch
+from netwatch.model.errors import NetwatchError
 from netwatch.model.records import Release
+from netwatch.runtime.datafiles import places_from
 from netwatch.runtime.live.link import Link
 from netwatch.runtime.live.load import Load
-from netwatch.runtime.live.messages import Beat, Finished, Snapshot, encode, flows_message, released
+from netwatch.runtime.live.messages import (
+    Beat,
+    Finished,
+    Reload,
+    Snapshot,
+    decode,
+    encode,
+    flows_message,
+    released,
+)
 
 WAIT_MS: Final = 100  # how long a quiet interface is waited for at a time
 BEAT_S: Final = 0.5
@@ -44,9 +56,14 @@ class Worker:
     """Runs one engine on one live source, and tells over one link."""
 
     def __init__(
-        self, link: Link, source: Live, make: Callable[[], Engine], *, alive: Callable[[], object] = lambda: None
-    ) -> None:
-        """Take what a worker needs. alive: is called each time round, at least every few WAIT_MS."""
+        self, link: Link, source: Live, make: Callable[[], Engine], *, alive: Callable[[], object] = lambda: None,
+        said: Sequence[bytes] = (),
+    ) -> None:  # fmt: skip
+        """Take what a worker needs.
+
+        alive: is called each time round, at least every few WAIT_MS.   said: what it was told before it was made.
+        """
+        self._said = list(said)
         self._alive = alive
         self._link = link
         self._source = source
@@ -80,7 +97,22 @@ class Worker:
 
     def _stopped(self) -> bool:
         self._link.flush(0)
-        return STOP in self._link.receive() or self._link.closed
+        said, self._said = [*self._said, *self._link.receive()], []
+        for news in said:
+            if news != STOP:
+                self._reload(news)
+        return STOP in said or self._link.closed
+
+    def _reload(self, news: bytes) -> None:
+        """Judge by what was sent from here on."""
+        try:
+            match decode(news):
+                case Reload(catalogue, tables, own):
+                    self._engine.reload(Catalogue.from_bytes(catalogue), places_from(tables, own))
+                case _:
+                    pass
+        except NetwatchError as error:
+            self._events.append(f"what was read again is not used: {error}")
 
     def _feed(self, batch: PacketBatch, now: float) -> None:
         self._first = self._first or int(batch.time[0])

@@ -36,6 +36,7 @@ NEVER = {
     "pkey_mprotect": (329, 288), "shmat": (30, 196), "tkill": (200, 130), "rt_sigqueueinfo": (129, 138),
 }  # fmt: skip
 BOTH = pytest.mark.parametrize("column", [0, 1], ids=["x86_64", "aarch64"])
+CAPTURES = ("worker", "recorder")
 EACH = pytest.mark.parametrize("profile", list(PROFILES))
 
 
@@ -91,8 +92,8 @@ def test_s2_a_capture_socket_is_read_and_bound_but_never_written(profile: Profil
         assert answer(profile, column, "fcntl", number, 3) == DENY
         assert answer(profile, column, "read", number) == ALLOW
         assert answer(profile, column, "recvfrom", number) == ALLOW
-        assert answer(profile, column, "bind", number) == (ALLOW if profile == "worker" else DENY)
-        assert answer(profile, column, "setsockopt", number, 263, 5) == (ALLOW if profile == "worker" else DENY)
+        assert answer(profile, column, "bind", number) == (ALLOW if profile in CAPTURES else DENY)
+        assert answer(profile, column, "setsockopt", number, 263, 5) == (ALLOW if profile in CAPTURES else DENY)
         assert answer(profile, column, "setsockopt", number, 263, 13) == DENY  # PACKET_TX_RING
         assert answer(profile, column, "setsockopt", number, 1, 26) == DENY
     for number in (0, 1, 899, 1 << 32 | 5):
@@ -129,6 +130,16 @@ def test_s2_memory_signals_and_limits(profile: Profile, column: int) -> None:
     assert answer(profile, column, "prlimit64", PID, 4, 0, 99) == DENY
     assert answer(profile, column, "prctl", 15) == ALLOW
     assert answer(profile, column, "prctl", 4, 1) == DENY
+
+
+@BOTH
+def test_s2_who_writes_packets_has_files_and_no_terminal(column: int) -> None:
+    for name in ("openat", "renameat", "unlinkat", "fsync", "ftruncate"):
+        assert answer("recorder", column, name) == ALLOW
+    for name in ("wait4", "socketpair", "pipe2"):
+        assert answer("recorder", column, name, 1) == DENY
+    assert answer("recorder", column, "ioctl", 0, 0x8913) == ALLOW
+    assert answer("recorder", column, "ioctl", 0, 0x5402) == DENY
 
 
 @BOTH

@@ -142,7 +142,6 @@ def test_s3_a_screen_runs_in_the_sandbox_of_outputs() -> None:
         + """
     preload(screen=True)
     import asyncio, io
-    import textual.pilot
     from rich.console import Console
     from rich.table import Table
     from textual.app import App
@@ -216,10 +215,12 @@ def test_s3_a_terminal_is_drawn_on_and_put_back() -> None:
         def action_leave(self):
             self.exit(return_code=17)
 
-    state = apply("output", mode="strict")
+    late = []
+    apply("output", mode="strict")
+    sys.addaudithook(lambda event, values: late.append(values[0]) if event == "import" else None)
     screen = Screen()
     screen.run()
-    sys.exit(screen.return_code)
+    sys.exit(f"imported late: {late}" if late else screen.return_code)
     """
     ours, theirs = os.openpty()
     before = termios.tcgetattr(theirs)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -187,3 +188,60 @@ def test_a_live_check_ends_by_itself() -> None:
 def test_an_interface_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["watch", "-i", "nowhere0", "--headless"]) == 3
     assert "nowhere0: no such interface; there are lo, nw" in capsys.readouterr().err
+
+
+def test_a_verdict_that_turns_runs_the_hook(folder: Path) -> None:
+    """The hook runs as who called sudo, and gets the verdict."""
+    told = folder / "told.json"
+    hook = f"sh -c '(cat; echo; id -u) > {told}.part && mv {told}.part {told}'"
+    words = ("--headless", "--every", "1s", "--policy", "us-eo-2020", "--hook", hook)
+    with watching("watch", *words) as live:
+        live.wait_for("inconclusive")
+        send([one for one in FRAMES if one.wirelen is None])
+        live.wait_for("1 fail")
+        until = time.monotonic() + 10
+        while not (told.exists() and '"verdict":"FAIL"' in told.read_text()) and time.monotonic() < until:
+            time.sleep(0.05)
+        verdict, user = told.read_text().splitlines()
+        live.end()
+    assert json.loads(verdict)["verdict"] == "FAIL"
+    assert int(user) == USER
+
+
+def test_a_service_manager_is_told(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(folder / "notify"))
+        manager.settimeout(20)
+        os.environ["NOTIFY_SOCKET"], os.environ["WATCHDOG_USEC"] = str(folder / "notify"), "1000000"
+        try:
+            with watching("watch", "--headless", "-q") as live:
+                said = [manager.recv(100) for _ in range(3)]
+                live.process.send_signal(signal.SIGTERM)
+                live.process.communicate(timeout=30)
+        finally:
+            del os.environ["NOTIFY_SOCKET"], os.environ["WATCHDOG_USEC"]
+    assert said[0].startswith(b"READY=1")
+    assert said[1:] == [b"WATCHDOG=1"] * 2
+    assert live.process.returncode == 0
+
+
+def test_a_filter_of_packets_works_in_the_kernel(folder: Path) -> None:
+    """What it leaves out is never counted; names are still known, since DNS passes."""
+    whole = [one for one in FRAMES if one.wirelen is None]
+    words = ("--headless", "--every", "1s", "-f", "host 192.168.1.23", "-w", str(folder / "live.jsonl"))
+    with watching("watch", *words) as live:
+        live.wait_for(" 0 packets")
+        send(whole)
+        time.sleep(1.5)
+        said = live.end()
+    assert 0 < said["ledger"]["seen"] < len(whole)
+    assert {one["client_ip"] for one in rows(folder / "live.jsonl")} == {"192.168.1.23"}
+
+
+def test_a_folder_in_which_nobody_may_write_is_refused_early(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    tmp_path.chmod(0o700)
+    assert main(["watch", "-i", "nw1", "--headless", "-w", str(tmp_path / "out.jsonl")]) == 3
+    assert "who may not write there" in capsys.readouterr().err
