@@ -11,14 +11,22 @@ from contextlib import contextmanager
 import pytest
 
 CLONE_NEWNET = 0x40000000
+SOL_PACKET, PACKET_VERSION, TPACKET_V3 = 263, 10, 2
 
 
 def possible() -> bool:
-    """Tell whether this process may make a network namespace."""
-    return hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("ip") is not None
+    """Tell whether this process may make a network namespace, and capture by a ring in it."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("ip") is None:
+        return False
+    try:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as one:
+            one.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
+    except OSError:
+        return False
+    return True
 
 
-needs_root = pytest.mark.skipif(not possible(), reason="needs root and ip(8)")
+needs_root = pytest.mark.skipif(not possible(), reason="needs root, ip(8) and AF_PACKET")
 
 
 @contextmanager

@@ -18,10 +18,11 @@ import pytest
 from engine.lab import Frame
 from policy.household import household, write
 from support import netns
+from support.sandboxed import LINUX
 
 from netwatch.cli.main import main
 
-pytestmark = netns.needs_root
+pytestmark = [netns.needs_root, LINUX]
 USER = 12_345
 FRAMES = household("doh", "sni", much=True)
 QUIET = {
