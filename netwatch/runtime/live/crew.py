@@ -13,6 +13,7 @@ from netwatch.runtime.live.messages import Beat, Finished, Message, Ready, Snaps
 from netwatch.runtime.live.worker import STOP
 
 SPARES: Final = 3  # processes that stand by: how often a capture can break down before it ends
+FIRST_FD: Final = 900  # capture sockets stand from here on, where nothing may be written to them
 GO: Final = b"go"
 SILENT_S: Final = 3.0  # a worker that tells nothing for so long is taken for dead
 READY_S: Final = 20.0
@@ -159,6 +160,23 @@ def forked(work: Callable[[Link], NoReturn]) -> Member:
             os._exit(70)
     theirs.close()
     return Member(pid, Link(mine))
+
+
+def seclude(link: Link, first_capture: int | None) -> None:
+    """Leave to a process that was made nothing but its link and its capture sockets, and no signal but the last ones.
+
+    first_capture: where the descriptors of capture sockets begin, None: nobody knows; all are then kept.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)  # whoever made this process tells it when to stop
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+    os.close(null)
+    if first_capture is not None:  # what the others talk through is none of its business
+        own = link.fileno()
+        os.closerange(3, own)
+        os.closerange(own + 1, first_capture)
 
 
 def reap(pid: int) -> str:

@@ -1,7 +1,6 @@
 """`-w capture.pcapng`: packets to files by a process with a ring of its own, off the way of those that are read."""
 
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, time_ns
@@ -10,7 +9,7 @@ from typing import Final, NamedTuple, NoReturn, Protocol
 from netwatch.model.batch import PacketBatch
 from netwatch.model.errors import SinkError
 from netwatch.runtime.guard import Mode, apply
-from netwatch.runtime.live.crew import CrewError, Member, forked, reap
+from netwatch.runtime.live.crew import FIRST_FD, CrewError, Member, forked, reap, seclude
 from netwatch.runtime.live.link import Link
 from netwatch.runtime.live.messages import Ready, Recorded, decode, encode
 from netwatch.runtime.live.worker import STOP, WAIT_MS
@@ -129,12 +128,7 @@ class Recorder:
 
 def _record(link: Link, opened: Opened, record: Record, snaplen: int, sandbox: Mode) -> NoReturn:
     """Be the process: give up all but one folder and the capture sockets, work, end."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)  # whoever made this process tells it when to stop
-    null = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(null, stream)
-    os.close(null)
+    seclude(link, None if sandbox == "off" else FIRST_FD)
     state = apply("recorder", write=[record.path.parent], mode=sandbox)
     source = LiveSource(opened)
     try:

@@ -21,7 +21,7 @@ from netwatch.places.places import Places
 from netwatch.runtime import datafiles
 from netwatch.runtime.filtering import Filter
 from netwatch.runtime.guard import GuardState, Mode, apply, kernel, preload, privileges, unprivileged
-from netwatch.runtime.live.crew import Crew, Gap
+from netwatch.runtime.live.crew import FIRST_FD, Crew, Gap, seclude
 from netwatch.runtime.live.folders import refuse_folders
 from netwatch.runtime.live.hook import Hook
 from netwatch.runtime.live.ledgers import joined
@@ -42,7 +42,6 @@ from netwatch.sinks.summary import Summary
 from netwatch.sources.base import CaptureInfo
 from netwatch.sources.live import RING_BLOCKS, SNAPLEN, LiveSource, Opened, open_live
 
-FIRST_FD: Final = 900  # capture sockets stand from here on, where nothing may be written to them
 ALARM_S: Final = 2.0  # a worker that does not come round in this time is ended by the system (M9)
 LOOK_MS: Final = 100
 TEND_S: Final = 1.0  # how often outputs write what waits, and end files whose time is over
@@ -120,7 +119,7 @@ def watch(capture: Capture, means: Means, screen: Screen) -> Result:
     """
     preload()
     if means.sandbox != "off" and os.geteuid() == 0:
-        refuse_folders(means.folders)
+        refuse_folders([*means.folders, *(one.path.parent for one in means.records)])
     if means.judge is not None:
         means.judge.prepare()
     vendor = datafiles.vendors()
@@ -180,18 +179,9 @@ def _open(capture: Capture, means: Means) -> Opened:
 
 def _work(link: Link, opened: Opened, engine: Callable[[], Engine], sandbox: Mode) -> NoReturn:
     """Be a capture process: give up everything, wait until it is wanted, work."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)  # whoever made this process tells it when to stop
+    seclude(link, None if sandbox == "off" else FIRST_FD)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     kernel.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # also where it hangs, it does not outlive who made it
-    null = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(null, stream)
-    os.close(null)
-    if sandbox != "off":  # what the others talk through is none of its business; its capture sockets stand behind
-        own = link.fileno()
-        os.closerange(3, own)
-        os.closerange(own + 1, FIRST_FD)
     state = apply("worker", mode=sandbox)
     link.send(encode(Ready(list(state.missing))))
     while not (said := link.receive()):

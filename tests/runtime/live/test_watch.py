@@ -246,3 +246,35 @@ def test_a_folder_in_which_nobody_may_write_is_refused_early(
     tmp_path.chmod(0o700)
     assert main(["watch", "-i", "nw1", "--headless", "-w", str(tmp_path / "out.jsonl")]) == 3
     assert "who may not write there" in capsys.readouterr().err
+
+
+def test_packets_are_recorded_beside_the_records_and_replay_says_the_same(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = [one for one in FRAMES if one.wirelen is None]
+    outputs = ("-w", str(folder / "live.jsonl"), "-w", str(folder / "rec.pcapng"))
+    with watching("watch", "--headless", "--every", "1s", *outputs) as live:
+        live.wait_for(" 0 packets")
+        send(whole)
+        live.wait_for(f" {len(whole)} packets")
+        live.end()
+    recorded = folder / "rec.pcapng"
+    assert recorded.stat().st_mode & 0o777 == 0o600
+    assert main(["replay", str(recorded), "-w", str(tmp_path / "file.jsonl"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ledger"]["seen"] == len(whole)
+    assert bare(rows(folder / "live.jsonl")) == bare(rows(tmp_path / "file.jsonl"))
+
+
+def test_c8_sighup_reads_the_signatures_again_and_loses_nothing() -> None:
+    whole = [one for one in FRAMES if one.wirelen is None]
+    with watching("watch", "--headless", "--every", "1s") as live:
+        live.wait_for(" 0 packets")
+        send(whole)
+        live.wait_for(f" {len(whole)} packets")
+        live.process.send_signal(signal.SIGHUP)
+        assert "read again" in live.wait_for("read again")
+        send(whole)
+        live.wait_for(f" {2 * len(whole)} packets")
+        said = live.end()
+    assert said["ledger"]["seen"] == 2 * len(whole)
+    assert "tiktok" in [one["app_id"] for one in said["apps"]]
