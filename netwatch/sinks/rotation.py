@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -45,32 +45,51 @@ class Parts:
         self._path = path
         stem, suffix = re.escape(path.stem), re.escape(path.suffix)
         self._pattern = re.compile(rf"({stem}-([0-9]{{8}}T[0-9]{{6}}Z)(?:-([0-9]{{1,9}}))?){suffix}")
+        self._given = ("", 0)  # the last name: its moment, and which one of that moment
 
     def free(self, now: int) -> Path:
         """Return the name of a set that begins now (ns since 1970 UTC); nothing has it yet."""
         moment = re.sub("[-:]", "", time_text(now)[:19]) + "Z"
-        stem, suffix = f"{self._path.stem}-{moment}", self._path.suffix
-        path, number = self._path.with_name(stem + suffix), 1
-        while os.path.lexists(path):
+        numbers = [int(match[3] or 1) for match in self._found(self._names()) if match[2] == moment]
+        if self._given[0] == moment:  # its file may have no name yet
+            numbers.append(self._given[1])
+        number = max(numbers, default=0) + 1
+        while True:
+            self._given = moment, number
+            ordinal = f"-{number}" if number > 1 else ""
+            path = self._path.with_name(f"{self._path.stem}-{moment}{ordinal}{self._path.suffix}")
+            if not os.path.lexists(path):
+                return path
             number += 1
-            path = self._path.with_name(f"{stem}-{number}{suffix}")
-        return path
 
     def prune(self, keep: int | None) -> None:
         """Remove all sets but the newest ones; of each set what it is told by goes last, so that none stays in part."""
         if keep is None:
             return
-        with suppress(OSError):  # who may write a folder and not list it keeps all
-            names = os.listdir(self._path.parent)  # noqa: PTH208 names are what is needed
-            found = [match for name in names if (match := self._pattern.fullmatch(name)) is not None]
-            found.sort(key=lambda match: (match[2], int(match[3] or 1)))
-            for match in found[: max(0, len(found) - keep)]:
-                beside = [
-                    name for name in names if name.startswith((f"{match[1]}.lookups", f"{match[1]}.summary.json"))
-                ]
-                for name in (*beside, match[0]):
-                    with suppress(OSError):
-                        self._path.with_name(name).unlink()
+        names = self._names()
+        found = self._found(names)
+        for match in found[: max(0, len(found) - keep)]:
+            beside = [name for name in names if name.startswith((f"{match[1]}.lookups", f"{match[1]}.summary.json"))]
+            for name in (*beside, match[0]):
+                with suppress(OSError):
+                    self._path.with_name(name).unlink()
+
+    def newest(self) -> Path | None:
+        """Return the newest set that is there."""
+        found = self._found(self._names())
+        return self._path.with_name(found[-1][0]) if found else None
+
+    def _names(self) -> list[str]:
+        """Return what is in the folder; nothing where that cannot be listed."""
+        try:
+            return os.listdir(self._path.parent)  # noqa: PTH208 names are what is needed
+        except OSError:
+            return []
+
+    def _found(self, names: Sequence[str]) -> list[re.Match[str]]:
+        """Return the names of sets among these, the oldest first."""
+        found = [match for name in names if (match := self._pattern.fullmatch(name)) is not None]
+        return sorted(found, key=lambda match: (match[2], int(match[3] or 1)))
 
 
 class Standing(Protocol):
@@ -106,6 +125,10 @@ class Rotating:
     ) -> None:
         """Look whether files can be made there. opened: opens one set. now: ns since 1970 UTC. Raises SinkError."""
         AtomicFile(path).abort()
+        cut = Parts(path).newest()
+        if cut is not None:  # by the end of an earlier run; lines that grew are made whole where they are opened
+            with suppress(SinkError):
+                opened(cut).abort()
         self._open = opened
         self._rotation = rotation
         self._standing = standing
