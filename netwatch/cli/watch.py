@@ -252,7 +252,10 @@ class Lines:
         try:
             print(text, file=sys.stderr, flush=True)
         except OSError:
+            from netwatch.runtime.live.terminal import lead_nowhere
+
             self._deaf = True
+            lead_nowhere(sys.stderr.fileno())
 
 
 def line(state: "State") -> str:

@@ -17,6 +17,7 @@ FIRST_FD: Final = 900  # capture sockets stand from here on, where nothing may b
 GO: Final = b"go"
 SILENT_S: Final = 3.0  # a worker that tells nothing for so long is taken for dead
 READY_S: Final = 20.0
+NEWS_MS: Final = 500  # how long who works is waited for to take what was sent; the rest follows bit by bit
 END_S: Final = 60.0  # how long the last records of a capture may take
 
 
@@ -125,6 +126,7 @@ class Crew:
         """
         if not self._members or not self._members[0].link.send(news):
             return False
+        self._members[0].link.flush(NEWS_MS)
         self._news = news
         return True
 

@@ -19,7 +19,7 @@ class Link:
     """A stream socket that carries messages.
 
     What is sent waits here until the reader takes it, up to PENDING_MAX bytes. Raises MessageError for a length beyond
-    MESSAGE_MAX, OSError where the other end is gone.
+    MESSAGE_MAX. closed: the other end is gone; what was sent to it is lost.
     """
 
     def __init__(self, end: socket.socket) -> None:
@@ -33,6 +33,11 @@ class Link:
     def fileno(self) -> int:
         """Return the descriptor, for poll()."""
         return self._end.fileno()
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of a message has come, and the rest has not."""
+        return bool(self._got)
 
     def send(self, data: bytes) -> bool:
         """Send one message, as far as the reader takes it now; False: too much waits already, it is not sent."""
@@ -56,6 +61,11 @@ class Link:
                 if timeout_ms == 0 or not waiting.poll(timeout_ms):
                     return False
                 continue
+            except (BrokenPipeError, ConnectionResetError):  # nobody reads it any more; what was sent to us may be read
+                self.closed = True
+                self._pending.clear()
+                self._size = 0
+                break
             self._size -= count
             self._pending[0] = self._pending[0][count:]
             if not self._pending[0]:

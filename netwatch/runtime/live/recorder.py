@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time_ns
 from typing import Final, NamedTuple, NoReturn, Protocol
@@ -153,15 +152,13 @@ def record_packets(link: Link, source: Live, files: PacketFiles, now: Callable[[
         files.tend(now())
         if monotonic() - told >= TELL_S:
             told = monotonic()
-            with suppress(OSError):  # nobody is left: seen in the next round
-                link.send(encode(_told(files, source, done=False)))
+            link.send(encode(_told(files, source, done=False)))
     source.stop()
     while (batch := source.poll(0)) is not None:
         files.write(batch, now())
     files.close(now())
-    with suppress(OSError):
-        link.send(encode(_told(files, source, done=True)))
-        link.flush(1_000)
+    link.send(encode(_told(files, source, done=True)))
+    link.flush(1_000)
     source.close()
 
 

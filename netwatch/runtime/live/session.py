@@ -29,7 +29,7 @@ from netwatch.runtime.live.link import Link
 from netwatch.runtime.live.messages import Beat, Message, Ready, Released, Snapshot, encode, flow_batch, release
 from netwatch.runtime.live.recorder import Record, Recorder
 from netwatch.runtime.live.reload import Again
-from netwatch.runtime.live.terminal import Terminal, hangups
+from netwatch.runtime.live.terminal import Terminal, hangups, write_in_background
 from netwatch.runtime.live.worker import Worker
 from netwatch.runtime.notify import Notifier
 from netwatch.runtime.processes import Processes
@@ -117,6 +117,7 @@ def watch(capture: Capture, means: Means, screen: Screen) -> Result:
 
     Raises SourceError where nothing can be captured, CrewError, SinkError, GuardError.
     """
+    write_in_background()
     preload()
     if means.sandbox != "off" and os.geteuid() == 0:
         refuse_folders([*means.folders, *(one.path.parent for one in means.records)])

@@ -23,29 +23,37 @@ class Terminal:
 
     def leave(self) -> None:
         """Let its streams lead nowhere: what is still said must not fail. Also where it is open."""
-        with suppress(OSError):
-            null = os.open(os.devnull, os.O_RDWR)
-            for stream in self._streams:
-                os.dup2(null, stream)
-            os.close(null)
+        lead_nowhere(*self._streams)
         self._streams = []
+
+
+def lead_nowhere(*streams: int) -> None:
+    """Let what is still written to these descriptors be lost, without an error."""
+    with suppress(OSError):
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in streams:
+            os.dup2(null, stream)
+        os.close(null)
+
+
+def write_in_background() -> None:
+    """Let lines be written from the background, too: a terminal that minds would stop the process (SIGTTOU)."""
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
 
 
 @contextmanager
 def hangups(told: Callable[[], None]) -> Iterator[None]:
-    """Call told() at each SIGHUP, except where whoever started this process has it ignored (nohup).
-
-    In the background, too, lines may be written: SIGTTOU, which would stop the process, is ignored.
-    """
+    """Call told() at each SIGHUP, except where whoever started this process has it ignored (nohup)."""
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         told()
 
-    kept = {signal.SIGTTOU: signal.signal(signal.SIGTTOU, signal.SIG_IGN)}
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        kept[signal.SIGHUP] = signal.signal(signal.SIGHUP, handle)
+    kept = signal.getsignal(signal.SIGHUP)
+    if kept is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGHUP, handle)
     try:
         yield
     finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGHUP, kept)

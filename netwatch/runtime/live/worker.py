@@ -30,6 +30,7 @@ SNAPSHOT_S: Final = 0.5
 SNAPSHOT_SHARE: Final = 0.05  # of the time that may go into snapshots
 SETTLED_NS: Final = 500 * 10**6  # older packets are no longer on their way: a block of the ring leaves after 100 ms
 STOP: Final = b"stop"
+NEWS_S: Final = 0.5  # how long a message of some MB is waited for: packets lie in the ring meanwhile
 FLUSH_MS: Final = 1_000  # how long the end of a run waits at a time for who reads it
 
 
@@ -98,6 +99,10 @@ class Worker:
     def _stopped(self) -> bool:
         self._link.flush(0)
         said, self._said = [*self._said, *self._link.receive()], []
+        until = monotonic() + NEWS_S
+        while self._link.begun and not self._link.closed and monotonic() < until:
+            self._link.wait(WAIT_MS)
+            said += self._link.receive()
         for news in said:
             if news != STOP:
                 self._reload(news)

@@ -99,6 +99,18 @@ def test_a_length_beyond_the_limit_is_refused(ends: tuple[socket.socket, socket.
         Link(other).receive()
 
 
+def test_what_is_sent_to_nobody_is_lost_and_what_came_before_is_read(ends: tuple[socket.socket, socket.socket]) -> None:
+    one, other = ends
+    one.sendall(b"\0\0\0\1x")
+    sender = Link(other)
+    sender.send(bytes(5 << 20))
+    assert not sender.flush(0)
+    one.close()
+    assert sender.flush(None)
+    assert sender.closed
+    assert sender.receive() == [b"x"]
+
+
 def test_the_end_of_the_other_side_is_seen(ends: tuple[socket.socket, socket.socket]) -> None:
     one, other = ends
     one.sendall(b"\0\0\0\1x")
