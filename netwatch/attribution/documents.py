@@ -4,11 +4,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
 
-Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1024)]
-Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-z0-9][a-z0-9_-]*\\Z")]
-Sources: TypeAlias = Annotated[list[Text], Meta(min_length=1, max_length=64)]
-Country: TypeAlias = Annotated[str, Meta(pattern="^[A-Z]{2}\\Z")]
-Day: TypeAlias = Annotated[str, Meta(pattern="^[0-9]{4}(-[01][0-9](-[0-3][0-9])?)?\\Z")]  # a year, a month or a day
+from netwatch.model.fields import Country, Day, Id, Sources, Text
+
 Asn: TypeAlias = Annotated[int, Meta(ge=1, le=0xFFFF_FFFF)]
 
 Kind: TypeAlias = Literal["app", "sdk", "platform", "infra"]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, TextIO
 
+from netwatch.model.figures import size
 from netwatch.model.text import display
 from netwatch.places.device import is_random
 
@@ -18,23 +19,12 @@ BLIND_TEXT: Final = {
     "ip_only": "an address and nothing else",
     "undecryptable": "a QUIC hello that could not be opened",
 }
-UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 HEAD: Final = ("App", "Owner → control", "Servers", "Sent", "Received", "Evidence, flows")
 WIDTHS: Final = (28, 26, 11, 8, 8, 44)
 RIGHT: Final = frozenset((3, 4))
 STYLES: Final = {"bold": "\x1b[1m", "dim": "\x1b[2m"}
 PLAIN: Final = "\x1b[0m"
 Row = dict[str, Any]
-
-
-def size(count: int) -> str:
-    """Write bytes as `8.2 kB`, three figures at most."""
-    value, unit = float(count), 0
-    while value >= 999.5 and unit < len(UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return (
-        f"{count} B" if unit == 0 else f"{value:.1f} {UNITS[unit]}" if value < 99.95 else f"{value:.0f} {UNITS[unit]}"
-    )
 
 
 def print_summary(summary: Row, out: TextIO, *, colour: bool) -> None:

@@ -260,7 +260,7 @@ class Lines:
 
 def line(state: "State") -> str:
     """Write how a capture stands in one line."""
-    from netwatch.cli.table import size
+    from netwatch.model.figures import size
     from netwatch.model.records import Release
     from netwatch.sinks.summary import Summary
 

@@ -17,7 +17,7 @@ from netwatch.flows.key import PORTS_BIT, V6_BIT
 from netwatch.flows.record import SYN_ACK_HIGH, SYN_ACK_LOW, SYN_HIGH, SYN_LOW, Rows, gather
 from netwatch.model.address import address
 from netwatch.model.arrays import I32, U8, U64, Bool
-from netwatch.model.distinct import distinct
+from netwatch.model.distinct import Coder, distinct
 from netwatch.model.limits import LABEL_CACHE
 from netwatch.model.packets import TCP
 from netwatch.model.records import BLIND, Evidence, FlowBatch, Label, Place, Talk
@@ -94,14 +94,6 @@ def flow_ids(rows: Rows) -> U64:
         mixed *= np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
     return mixed
-
-
-class Coder(dict[Any, int]):
-    """Numbers distinct values in the order in which they come: coder[value], list(coder)."""
-
-    def __missing__(self, value: Any) -> int:
-        code = self[value] = len(self)
-        return code
 
 
 class Releaser:

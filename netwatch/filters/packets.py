@@ -1,9 +1,7 @@
 """The packet part of a filter expression as a mask over decoded packets."""
 
-import numpy as np
-
-from netwatch.filters.expression import And, Expression, Hosts, Labelled, Leaf, Not, Or, Ports, Protocol, Version, Vlan
-from netwatch.filters.records import within
+from netwatch.filters.expression import Expression, Hosts, Labelled, Leaf, Ports, Protocol, Version, Vlan
+from netwatch.filters.masks import combined, within
 from netwatch.model.address import halves
 from netwatch.model.arrays import Bool
 from netwatch.model.packets import Packets
@@ -18,25 +16,7 @@ def packet_mask(expression: Expression | None, packets: Packets) -> Bool:
     """
     mask: Bool = packets.in_flow.copy()
     if expression is not None:
-        mask &= _holds(expression, packets)
-    return mask
-
-
-def _holds(expression: Expression, packets: Packets) -> Bool:
-    mask: Bool
-    match expression:
-        case And(parts):
-            mask = np.ones(len(packets.state), np.bool_)
-            for part in parts:
-                mask &= _holds(part, packets)
-        case Or(parts):
-            mask = np.zeros(len(packets.state), np.bool_)
-            for part in parts:
-                mask |= _holds(part, packets)
-        case Not(part):
-            mask = ~_holds(part, packets)
-        case _:
-            mask = _leaf(expression, packets)
+        mask &= combined(expression, len(packets.state), lambda leaf: _leaf(leaf, packets))
     return mask
 
 

@@ -21,10 +21,11 @@ from netwatch.filters.expression import (
     name_test,
     word_test,
 )
+from netwatch.filters.masks import combined, within
 from netwatch.model.address import V6, halves
-from netwatch.model.arrays import U64, Bool
+from netwatch.model.arrays import Bool
+from netwatch.model.distinct import used
 from netwatch.model.packets import TCP, UDP
-from netwatch.model.reading import Address
 from netwatch.model.records import Device, FlowBatch, Label, Lookup
 
 Entry = TypeVar("Entry")
@@ -38,21 +39,7 @@ def flow_mask(expression: Expression, batch: FlowBatch) -> Bool:
 
     host, net and port hold when one of the two ends has it. What is null holds for no term, so `not` of it does.
     """
-    mask: Bool
-    match expression:
-        case And(parts):
-            mask = np.ones(len(batch), np.bool_)
-            for part in parts:
-                mask &= flow_mask(part, batch)
-        case Or(parts):
-            mask = np.zeros(len(batch), np.bool_)
-            for part in parts:
-                mask |= flow_mask(part, batch)
-        case Not(part):
-            mask = ~flow_mask(part, batch)
-        case _:
-            mask = _flow_leaf(expression, batch)
-    return mask
+    return combined(expression, len(batch), lambda leaf: _flow_leaf(leaf, batch))
 
 
 def _flow_leaf(leaf: Leaf, batch: FlowBatch) -> Bool:
@@ -80,21 +67,10 @@ def _flow_leaf(leaf: Leaf, batch: FlowBatch) -> Bool:
     return mask
 
 
-def within(hi: U64, lo: U64, first: Address, last: Address) -> Bool:
-    """Return bool[N]: the addresses, in two halves, from first to last; the family is not looked at."""
-    _, first_hi, first_lo = halves(first)
-    _, last_hi, last_lo = halves(last)
-    low_hi, low_lo, high_hi, high_lo = (np.uint64(half) for half in (first_hi, first_lo, last_hi, last_lo))
-    inside: Bool = ((hi > low_hi) | (hi == low_hi) & (lo >= low_lo)) & (
-        (hi < high_hi) | (hi == high_hi) & (lo <= high_lo)
-    )
-    return inside
-
-
 def _by_value(codes: NDArray[np.integer[Any]], values: Sequence[Entry], test: Callable[[Entry], bool]) -> Bool:
     """Test each distinct value that is in use once."""
     truth = np.zeros(max(len(values), 1), np.bool_)
-    for code in np.flatnonzero(np.bincount(codes, minlength=1)).tolist():
+    for code in used(codes):
         truth[code] = test(values[code])
     mask: Bool = truth[codes]
     return mask

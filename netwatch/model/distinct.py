@@ -1,6 +1,7 @@
-"""Equal rows of columns, numbered."""
+"""Equal rows of columns, and equal values, numbered."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,3 +34,17 @@ def _grouped(order: NDArray[np.intp], words: Sequence[U64]) -> tuple[I32, I32]:
     code = np.empty(len(order), np.int32)
     code[order] = np.cumsum(new, dtype=np.int32) - 1
     return order[new].astype(np.int32), code
+
+
+def used(codes: NDArray[np.integer[Any]]) -> list[int]:
+    """Return the codes that occur, rising."""
+    found: list[int] = np.flatnonzero(np.bincount(codes, minlength=1)).tolist()
+    return found
+
+
+class Coder(dict[Any, int]):
+    """Numbers distinct values in the order in which they come: coder[value], list(coder)."""
+
+    def __missing__(self, value: Any) -> int:
+        code = self[value] = len(self)
+        return code

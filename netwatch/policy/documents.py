@@ -4,12 +4,9 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from netwatch.model.fields import Country, Day, Id, Sources, Text
 from netwatch.model.limits import POLICY_RULES, POLICY_WORDS
 
-Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1024)]
-Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-z0-9][a-z0-9_-]*\\Z")]
-Day: TypeAlias = Annotated[str, Meta(pattern="^[0-9]{4}(-[01][0-9](-[0-3][0-9])?)?\\Z")]  # a year, a month or a day
-Country: TypeAlias = Annotated[str, Meta(pattern="^[A-Z]{2}\\Z")]
 Duration: TypeAlias = Annotated[str, Meta(pattern="^[0-9]{1,6}[smhd]\\Z")]
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Words: TypeAlias = Text | Annotated[list[Text], Meta(min_length=1, max_length=POLICY_WORDS)]
@@ -76,7 +73,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, rename={"until": "
     title: Text
     date: Day
     basis: Text
-    sources: Annotated[list[Text], Meta(min_length=1, max_length=64)]
+    sources: Sources
     forbid: Annotated[list[Match], Meta(min_length=1, max_length=POLICY_RULES)]
     allow: Annotated[list[Match], Meta(max_length=POLICY_RULES)] = []
     until: Day | None = None

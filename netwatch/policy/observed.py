@@ -5,11 +5,10 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from netwatch.model.address import address, address_text
 from netwatch.model.arrays import I64, U8, U64, Bool
-from netwatch.model.distinct import distinct
+from netwatch.model.distinct import Coder, distinct, used
 from netwatch.model.limits import CLAIMS, CLIENTS, HOSTS, PROOFS
 from netwatch.model.packets import ICMP, ICMP6
 from netwatch.model.records import BLIND, Device, Evidence, FlowBatch, Label, Lookup, Place, Release, Talk
@@ -109,8 +108,8 @@ class Observed:
         new = Observed(self._local, self._wanted)
         new.folded = self.folded
         new.devices = {key: seen.copy() for key, seen in self.devices.items()}
-        new.claims = {key: _together(tally) for key, tally in self.claims.items()}
-        new.hidden = {key: _together(tally) for key, tally in self.hidden.items()}
+        new.claims = {key: together(tally) for key, tally in self.claims.items()}
+        new.hidden = {key: together(tally) for key, tally in self.hidden.items()}
         return new
 
     def add(self, release: Release) -> None:
@@ -122,9 +121,9 @@ class Observed:
 
     def _flows(self, batch: FlowBatch) -> None:
         self._devices(batch)
-        claims = _Codes()
+        claims = Coder()
         code = np.full(max(len(batch.labels), 1), -1, np.int64)
-        for label in _used(batch.label):
+        for label in used(batch.label):
             claim = _claim(batch.labels[label])
             if claim is not None and self._wanted(claim):
                 code[label] = claims[claim]
@@ -141,7 +140,7 @@ class Observed:
 
     def _blind(self, batch: FlowBatch) -> None:
         """Sum what hides names, by where it went."""
-        hidden = _Codes()
+        hidden = Coder()
         by_talk = np.array([hidden[_of_talk(talk)] for talk in batch.talks] or [hidden[None]])
         by_label = np.array([label.role == "httpdns" for label in batch.labels] or [False])
         by_blind = np.array([hidden[word] if word in HIDING else -1 for word in BLIND])
@@ -165,7 +164,7 @@ class Observed:
         outside |= ~self._local.contains(batch.family, batch.client_hi, batch.client_lo)
         outside &= (batch.transport != ICMP) & (batch.transport != ICMP6)  # neighbours have global addresses too
         away = np.bincount(batch.device[outside], minlength=len(batch.devices)) > 0
-        for code in _used(batch.device):
+        for code in used(batch.device):
             seen = self._seen(batch.devices[code])
             if seen is not None:
                 seen.outside |= bool(away[code])
@@ -218,7 +217,8 @@ class Observed:
         return tally
 
 
-def _together(*parts: Tally) -> Tally:
+def together(*parts: Tally) -> Tally:
+    """Return the sums and the evidence of several, the evidence of the first one first."""
     whole = Tally()
     for part in parts:
         whole.add(part)
@@ -254,19 +254,6 @@ def _where(batch: FlowBatch, row: int, *, by_name: bool) -> str:
         return label.name
     place: Place = batch.places[batch.place[row]]
     return place.as_name or label.owner or "an unknown network"
-
-
-def _used(codes: NDArray[np.integer[Any]]) -> list[int]:
-    used: list[int] = np.flatnonzero(np.bincount(codes, minlength=1)).tolist()
-    return used
-
-
-class _Codes(dict[Any, int]):
-    """Values numbered in the order of their first use."""
-
-    def __missing__(self, key: object) -> int:
-        code = self[key] = len(self)
-        return code
 
 
 class _Group(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from netwatch.model.blind import EXPLAINED
 from netwatch.model.records import Evidence
 from netwatch.policy.documents import duration
-from netwatch.policy.observed import BLOCKED, FLOW, LOOKUP, Observed, Seen, Tally
+from netwatch.policy.observed import BLOCKED, FLOW, LOOKUP, Observed, Seen, Tally, together
 from netwatch.policy.rules import RANK, Claim, Grade, Rules
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
@@ -190,7 +190,7 @@ def _device(
                 weak[at] = tally
     violations = [_violation(key, parts, rule_of) for key, parts in proved.items()]
     violations.sort(key=lambda one: (one.forbid, -one.tally.bytes, one.app_id or "", one.owner_id or ""))
-    return violations, _together(list(weak.values())) if weak else None
+    return violations, together(*weak.values()) if weak else None
 
 
 def _violation(
@@ -201,16 +201,9 @@ def _violation(
     parts.sort(key=lambda part: (VIAS.index(part[1]), -RANK[part[0].confidence], part[2].first))
     best, via, _ = parts[0]
     number, app_id, owner_id, control = key
-    tally = _together([tally for _, _, tally in parts])
+    tally = together(*(tally for _, _, tally in parts))
     evidence = tuple(
         piece._replace(rule=rule_of(piece.value)) if piece.kind == "dns_query" else piece
         for piece in tally.evidence.values()
     )
     return Violation(number + 1, app_id, owner_id, control, via, best.confidence, tally, evidence)
-
-
-def _together(parts: Sequence[Tally]) -> Tally:
-    whole = Tally()
-    for part in parts:
-        whole.add(part)
-    return whole

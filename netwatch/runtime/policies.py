@@ -1,6 +1,5 @@
 """Policies from the disk: those that are shipped, the user's own, or any file."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, get_args
@@ -10,6 +9,7 @@ from netwatch.attribution.documents import Kind, Role
 from netwatch.model.errors import UsageError
 from netwatch.model.text import display
 from netwatch.policy.documents import Match, Policy
+from netwatch.runtime.configuration import configured
 from netwatch.runtime.signatures import CLONE, PACKAGE
 from netwatch.runtime.tomlfiles import TomlFile, read_toml, refuse_writable
 
@@ -85,22 +85,13 @@ def shipped() -> Iterator[Path]:
 def _known() -> Iterator[tuple[str, tuple[Path, str]]]:
     for path in shipped():
         yield path.stem, (path, f"{SHOWN}/{path.name}")
-    for folder in configured():
+    for folder in configured(FOLDER):
         if not folder.is_dir():
             continue
         refuse_writable(folder)
         for path in sorted(folder.glob("*.toml")):
             refuse_writable(path)
             yield path.stem, (path, str(path))
-
-
-def configured() -> list[Path]:
-    """Return the folder of the user's own policies, whether it is there or not; none without a home."""
-    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    try:
-        return [Path(base).expanduser() / "netwatch" / FOLDER]
-    except RuntimeError:  # no home
-        return []
 
 
 def _unknown(row: Match, catalogue: Catalogue) -> Iterator[tuple[str, str]]:

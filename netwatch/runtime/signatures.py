@@ -1,7 +1,6 @@
 """The catalogue from the disk: compiled in an installed package, as TOML in a clone, with the user's own files."""
 
 import gc
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Final
 
 from netwatch.attribution.catalogue import Catalogue
 from netwatch.model.errors import DataError
+from netwatch.runtime.configuration import configured
 
 PACKAGE: Final = Path(__file__).parents[1]
 COMPILED: Final = PACKAGE / "data" / "catalogue.json"
@@ -39,7 +39,7 @@ def load(user_folders: Sequence[Path] | None = None) -> Catalogue:
     Raises DataError: with file and line where a file breaks a rule, or where there is no catalogue at all.
     """
     catalogue = _shipped()
-    folders = configured() if user_folders is None else user_folders
+    folders = configured("signatures") if user_folders is None else user_folders
     folders = [folder for folder in folders if folder.is_dir()]
     if not folders:
         return catalogue
@@ -124,15 +124,6 @@ def _shipped() -> Catalogue:
     if not clone:
         raise DataError(f"{COMPILED}: no catalogue of signatures; install netwatch again")
     return read_folder(CLONE)
-
-
-def configured() -> list[Path]:
-    """Return the folder of the user's own files, whether it is there or not; none without a home."""
-    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    try:
-        return [Path(base).expanduser() / "netwatch" / "signatures"]
-    except RuntimeError:  # no home
-        return []
 
 
 def _version(folder: Path) -> str:

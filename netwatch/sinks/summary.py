@@ -1,12 +1,12 @@
 """The summary record: what a run saw, by app, owner, country and device (DESIGN section 4)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from netwatch.model.arrays import I64
+from netwatch.model.distinct import Coder, used
 from netwatch.model.ledger import Ledger
 from netwatch.model.limits import HOSTS, SUMMARY_CELLS
 from netwatch.model.records import SCHEMA, Device, FlowBatch, Label, Lookup, Release
@@ -67,14 +67,6 @@ _LOOKUP_CLASS: Final = slice(Lookup._fields.index("app_id"), Lookup._fields.inde
 """Where the fields of _Class stand in a lookup, in the same order."""
 
 
-class _Table(dict[Any, int]):
-    """Values numbered in the order of their first use."""
-
-    def __missing__(self, key: object) -> int:
-        index = self[key] = len(self)
-        return index
-
-
 class _Totals:
     """The seven keys in which each row ends."""
 
@@ -101,12 +93,12 @@ class Summary:
     """Adds up releases. Its size is bounded by HOSTS, SUMMARY_CELLS and what the catalogue knows."""
 
     def __init__(self) -> None:
-        self._devices = _Table()  # device_id -> index; 0 stands for all beyond the cap
+        self._devices = Coder()  # device_id -> index; 0 stands for all beyond the cap
         self._devices[None]
         self._names: list[list[str | None]] = [[None, None]]
-        self._labels = _Table()
-        self._countries = _Table()
-        self._kinds = _Table()
+        self._labels = Coder()
+        self._countries = Coder()
+        self._kinds = Coder()
         for kind in KINDS:
             self._kinds[kind]
         self._cells: dict[int, list[int]] = {}  # Cell as one number -> flows, bytes out, bytes in, first, last
@@ -142,12 +134,12 @@ class Summary:
         for code in sorted(np.flatnonzero(last_row >= 0).tolist(), key=last_row.__getitem__):
             devices[code] = self._device(*batch.devices[code])
         named, labels = (np.zeros(len(batch.labels), np.int64) for _ in range(2))
-        for code in _used(batch.label):
+        for code in used(batch.label):
             label = batch.labels[code]
             labels[code] = self._labels[_class(label)]
             named[code] = self._kinds[label.name_source if label.name is not None else None]
         countries = np.zeros(len(batch.places), np.int64)
-        for code in _used(batch.place):
+        for code in used(batch.place):
             countries[code] = self._countries[batch.places[code].server_country]
         source = named[batch.label]
         kind = source.copy()
@@ -339,11 +331,6 @@ class Summary:
             {**dict(zip(names, of, strict=True)), **row.record(first, last, kinds)}
             for (of, row), first, last in zip(ranked, firsts, lasts, strict=True)
         ]
-
-
-def _used(codes: NDArray[np.integer[Any]]) -> list[int]:
-    used: list[int] = np.flatnonzero(np.bincount(codes)).tolist()
-    return used
 
 
 def _class(of: Label | Lookup) -> _Class:

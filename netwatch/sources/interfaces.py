@@ -18,7 +18,6 @@ PORTS_MAX: Final = 1_024  # of a bridge (BR_MAX_PORTS)
 GET_DRIVER: Final = 3  # ETHTOOL_GDRVINFO
 DRIVER_BYTES: Final = 196  # struct ethtool_drvinfo
 IFF_UP: Final = 1
-IFF_LOOPBACK: Final = 8
 LOOPBACK: Final = 772  # ARPHRD_LOOPBACK
 
 BRIDGES: Final = frozenset(("bridge", "openvswitch"))

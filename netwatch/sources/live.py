@@ -38,6 +38,20 @@ class LiveCounts(NamedTuple):
     interfaces: Mapping[str, InterfaceCounts]
 
 
+class Live(Protocol):
+    """Packets as they come; for the meaning of each call see LiveSource."""
+
+    def poll(self, timeout_ms: int) -> PacketBatch | None: ...
+
+    def counts(self) -> LiveCounts: ...
+
+    def events(self) -> list[str]: ...
+
+    def stop(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Capture(Protocol):
     """What reads frames of one kind of socket; for the meaning of each call see LiveSource."""
 

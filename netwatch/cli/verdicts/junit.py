@@ -6,9 +6,9 @@ INCONCLUSIVE is an <error>: a reader of test reports takes <skipped> as nothing 
 from collections.abc import Iterator
 from typing import Final
 
-from netwatch.cli.table import size
 from netwatch.cli.verdicts import words
 from netwatch.cli.verdicts.words import NO_NAMES, Group, Names, Verdict
+from netwatch.model.figures import size
 from netwatch.model.text import display
 
 XML: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})

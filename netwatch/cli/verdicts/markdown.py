@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from netwatch.cli.table import BLIND_TEXT, size
+from netwatch.cli.table import BLIND_TEXT
 from netwatch.cli.verdicts import words
 from netwatch.cli.verdicts.words import NO_NAMES, Group, Names, Verdict
+from netwatch.model.figures import size
 
 MARKS: Final = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?"}
 # what a cell may hold as it is: words and numbers, with marks around them that mean nothing to Markdown

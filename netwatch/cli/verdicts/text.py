@@ -5,10 +5,11 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from netwatch.cli.table import BLIND_TEXT, size
+from netwatch.cli.table import BLIND_TEXT
 from netwatch.cli.verdicts import words
 from netwatch.cli.verdicts.words import NO_NAMES, Group, Names, Row, Verdict
 from netwatch.cli.verdicts.wrap import wrapped
+from netwatch.model.figures import size
 from netwatch.model.text import display
 
 SYMBOLS: Final = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "": "~"}

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from netwatch.cli.table import size
 from netwatch.model.errors import ExitCode
+from netwatch.model.figures import size
 from netwatch.model.text import display
 
 Verdict: TypeAlias = Mapping[str, Any]

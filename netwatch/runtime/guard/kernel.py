@@ -7,7 +7,6 @@ from typing import Any, Final, NamedTuple
 
 SELF: Final = "/proc/self"
 CAP_SETGID: Final = 6
-CAP_SETUID: Final = 7
 CAP_SETPCAP: Final = 8
 CAPABILITY_VERSION: Final = 0x2008_0522  # _LINUX_CAPABILITY_VERSION_3: two words of 32 bits a set
 

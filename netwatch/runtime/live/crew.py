@@ -3,7 +3,7 @@
 import os
 import select
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import monotonic
 from typing import Final, NamedTuple, NoReturn
 
@@ -18,7 +18,6 @@ GO: Final = b"go"
 SILENT_S: Final = 3.0  # a worker that tells nothing for so long is taken for dead
 READY_S: Final = 20.0
 NEWS_MS: Final = 500  # how long who works is waited for to take what was sent; the rest follows bit by bit
-END_S: Final = 60.0  # how long the last records of a capture may take
 
 
 class CrewError(NetwatchError):
@@ -58,24 +57,12 @@ class Crew:
 
     def start(self) -> None:
         """Wait until all of them are ready, and let the first one work. Raises CrewError."""
-        until = monotonic() + READY_S
         for member in self._members:
-            said: list[bytes] = []
-            while not said:
-                if member.link.closed or monotonic() > until:
-                    raise CrewError("the capture process did not come up; see the lines above")
-                member.link.wait(100)
-                said = member.link.receive()
-            message = decode(said[0])
+            message = first_message(member.link, "the capture process")
             if not isinstance(message, Ready):
                 raise CrewError("the capture process did not say that it is ready")
             self.ready.append(message)
         self._go()
-
-    @property
-    def pids(self) -> Sequence[int]:
-        """Every process that is left, the one that works first."""
-        return [member.pid for member in self._members]
 
     def messages(self, timeout_ms: int) -> list[Message | Gap]:
         """Return what was told; a Gap where a worker broke down and the next one took over. Raises CrewError."""
@@ -148,6 +135,18 @@ class Crew:
         if self._stopping_at is not None:
             self._members[0].link.send(STOP)
         return gap
+
+
+def first_message(link: Link, who: str) -> Message:
+    """Wait for the first thing that a process tells. Raises CrewError where it does not come up."""
+    until = monotonic() + READY_S
+    said: list[bytes] = []
+    while not said:
+        if link.closed or monotonic() > until:
+            raise CrewError(f"{who} did not come up; see the lines above")
+        link.wait(100)
+        said = link.receive()
+    return decode(said[0])
 
 
 def forked(work: Callable[[Link], NoReturn]) -> Member:

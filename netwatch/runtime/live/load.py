@@ -1,18 +1,13 @@
 """How much is given up while packets come faster than they are read (RELIABILITY M6): always in the same order."""
 
-from typing import Final, Protocol
+from typing import Final
+
+from netwatch.sources.live import LiveCounts
 
 LEVELS: Final = ("everything is read", "names of hellos and DNS alone are read", "one flow in eight is read for names",
                  "packets are only counted")  # fmt: skip
 UP_S: Final = 1.0  # a level is given up at most once in so long
 DOWN_S: Final = 10.0  # and taken back when nothing was lost for so long
-
-
-class Counts(Protocol):
-    """What the kernel counted."""
-
-    @property
-    def dropped(self) -> int | None: ...
 
 
 class Load:
@@ -23,7 +18,7 @@ class Load:
         self._dropped = 0
         self._changed_at = self._lost_at = float("-inf")
 
-    def level_for(self, counts: Counts, now: float) -> str | None:
+    def level_for(self, counts: LiveCounts, now: float) -> str | None:
         """Return a line for the user where the level changes."""
         dropped = counts.dropped or 0
         lost, self._dropped = dropped - self._dropped, dropped

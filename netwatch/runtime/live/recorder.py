@@ -4,21 +4,19 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, time_ns
-from typing import Final, NamedTuple, NoReturn, Protocol
+from typing import Final, NamedTuple, NoReturn
 
-from netwatch.model.batch import PacketBatch
 from netwatch.model.errors import SinkError
 from netwatch.runtime.guard import Mode, apply
-from netwatch.runtime.live.crew import FIRST_FD, CrewError, Member, forked, reap, seclude
+from netwatch.runtime.live.crew import FIRST_FD, CrewError, Member, first_message, forked, reap, seclude
 from netwatch.runtime.live.link import Link
 from netwatch.runtime.live.messages import Ready, Recorded, decode, encode
 from netwatch.runtime.live.worker import STOP, WAIT_MS
 from netwatch.sinks.packetfiles import PacketFiles
 from netwatch.sinks.rotation import Rotation
-from netwatch.sources.live import LiveCounts, LiveSource, Opened
+from netwatch.sources.live import Live, LiveCounts, LiveSource, Opened
 
 TELL_S: Final = 0.5
-READY_S: Final = 20.0
 END_S: Final = 30.0  # how long the last file may take
 
 
@@ -27,15 +25,6 @@ class Record(NamedTuple):
 
     path: Path
     rotation: Rotation
-
-
-class Live(Protocol):
-    """A source of packets as they come."""
-
-    def poll(self, timeout_ms: int) -> PacketBatch | None: ...
-    def counts(self) -> LiveCounts: ...
-    def stop(self) -> None: ...
-    def close(self) -> None: ...
 
 
 class Recorder:
@@ -57,15 +46,7 @@ class Recorder:
 
     def ready(self) -> Ready:
         """Wait until it has given up its privileges and made its file. Raises SinkError, CrewError."""
-        until = monotonic() + READY_S
-        link = self._member.link
-        said: list[bytes] = []
-        while not said:
-            if link.closed or monotonic() > until:
-                raise CrewError("the process that writes packets did not come up; see the lines above")
-            link.wait(100)
-            said = link.receive()
-        match decode(said[0]):
+        match first_message(self._member.link, "the process that writes packets"):
             case Ready() as ready:
                 return ready
             case Recorded(problem=str(problem)):

@@ -9,6 +9,7 @@ from netwatch.filters.parse import parse
 from netwatch.model.errors import DataError
 from netwatch.places.places import Places
 from netwatch.runtime import datafiles, policies, signatures
+from netwatch.runtime.configuration import configured
 from netwatch.runtime.filtering import Filter
 from netwatch.runtime.live.link import MESSAGE_MAX
 from netwatch.runtime.live.messages import Reload, encode
@@ -44,8 +45,8 @@ class Again(NamedTuple):
         return [
             datafiles.DATA,
             signatures.CLONE,
-            *signatures.configured(),
-            *policies.configured(),
+            *configured("signatures"),
+            *configured(policies.FOLDER),
             *(Path(path).resolve().parent for path in named),
         ]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final
 
 from netwatch.attribution.catalogue import Catalogue
 from netwatch.engine.engine import Engine
@@ -22,6 +22,7 @@ from netwatch.runtime.live.messages import (
     flows_message,
     released,
 )
+from netwatch.sources.live import Live
 
 WAIT_MS: Final = 100  # how long a quiet interface is waited for at a time
 BEAT_S: Final = 0.5
@@ -32,25 +33,6 @@ SETTLED_NS: Final = 500 * 10**6  # older packets are no longer on their way: a b
 STOP: Final = b"stop"
 NEWS_S: Final = 0.5  # how long a message of some MB is waited for: packets lie in the ring meanwhile
 FLUSH_MS: Final = 1_000  # how long the end of a run waits at a time for who reads it
-
-
-class Counts(Protocol):
-    """What the kernel counted. taken: frames that are handed over sooner or later."""
-
-    @property
-    def taken(self) -> int: ...
-    @property
-    def dropped(self) -> int | None: ...
-
-
-class Live(Protocol):
-    """A source of packets as they come."""
-
-    def poll(self, timeout_ms: int) -> PacketBatch | None: ...
-    def counts(self) -> Counts: ...
-    def events(self) -> Sequence[str]: ...
-    def stop(self) -> None: ...
-    def close(self) -> None: ...
 
 
 class Worker:

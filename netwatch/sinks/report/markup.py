@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final, NamedTuple, NewType
 
+from netwatch.model import figures
 from netwatch.model.text import MARK, display
 
 Html = NewType("Html", str)
@@ -13,7 +14,6 @@ NOTHING: Final = Html("")
 GAP: Final = "\u00a0"  # between a number and its unit: no line breaks there
 SHORT: Final = 24  # cells
 WORDS: Final = 80  # of a sentence
-UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 def plain(text: str) -> Html:
@@ -70,13 +70,8 @@ def count(number: object) -> str:
 
 
 def size(octets: int) -> str:
-    """Write bytes as `8.2 kB`, three figures at most."""
-    if octets < 1000:
-        return f"{octets}{GAP}B"
-    value, unit = float(octets), 0
-    while value >= 999.5 and unit < len(UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.1f}{GAP}{UNITS[unit]}" if value < 99.95 else f"{value:.0f}{GAP}{UNITS[unit]}"
+    """Write bytes as `8.2 kB`, with no line break inside."""
+    return figures.size(octets, GAP)
 
 
 def share(part: float, whole: float) -> str:

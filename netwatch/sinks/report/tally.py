@@ -1,11 +1,11 @@
 """What the report shows and the summary record lacks: time, places as registered, the best evidence of each row."""
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from netwatch.model.distinct import used
 from netwatch.model.records import Device, Evidence, FlowBatch, Label, Lookup, Release
 from netwatch.sinks.report.timeline import Timeline
 from netwatch.sinks.summary import KINDS
@@ -122,12 +122,6 @@ class Tally:
                 return None
             kept = self.evidence[who] = Pieces()
         return kept
-
-
-def used(codes: NDArray[np.integer[Any]]) -> list[int]:
-    """Return the codes that occur, rising."""
-    found: list[int] = np.flatnonzero(np.bincount(codes)).tolist()
-    return found
 
 
 def _worth(piece: Evidence) -> tuple[int, int, int, str, str]:

@@ -4,12 +4,12 @@ import os
 import signal
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support import netns
-from support.live import Watching, private_folder, send, watching, whole_household
+from support.live import Watching, send, watching, whole_household
 from support.packets import batch
 from support.sandboxed import LINUX
 
@@ -80,18 +80,6 @@ def test_what_lies_in_the_ring_at_the_end_is_written(tmp_path: Path, request: py
 def live_capture(test: Callable[..., None]) -> Callable[..., None]:
     """Mark a test that captures on a cable."""
     return netns.needs_root(LINUX(pytest.mark.usefixtures("cable")(test)))
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    yield from private_folder()
-
-
-@pytest.fixture
-def cable() -> Iterator[None]:
-    with netns.network():
-        netns.veth("nw0", "nw1")
-        yield
 
 
 def recorder_of(live: Watching) -> int:

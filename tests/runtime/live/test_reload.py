@@ -12,7 +12,7 @@ import pytest
 from engine.lab import LAPTOP, PHONE, RESOLVER, T0, datagram, hello, laid, outside, question, tls, vendor
 from support import netns
 from support.catalogues import app, build, company, endpoint
-from support.live import USER, private_folder, send, watching
+from support.live import USER, send, watching
 from support.mmdb import mmdb
 from support.sandboxed import LINUX
 
@@ -196,17 +196,13 @@ def test_nothing_is_taken_where_a_part_cannot_be(tmp_path: Path, monkeypatch: py
         Again().read()
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    yield from private_folder()
-
-
 def own(folder: Path, name: str, text: str) -> None:
     """Write a file of the user's."""
     (folder / name).write_text(text)
     os.chown(folder / name, USER, USER)
 
 
+@pytest.mark.usefixtures("cable")
 @netns.needs_root
 @LINUX
 def test_c8_sighup_takes_new_signatures_and_refuses_broken_ones(folder: Path) -> None:
@@ -214,28 +210,26 @@ def test_c8_sighup_takes_new_signatures_and_refuses_broken_ones(folder: Path) ->
     mine.mkdir(parents=True)
     for path in (mine, *list(mine.parents)[:2]):
         os.chown(path, USER, USER)
-    with netns.network():
-        netns.veth("nw0", "nw1")
-        frames = [tls(PHONE, SERVER, port=port, data=hello(b"api.madeup-app.com")) for port in (50_001, 50_002, 50_003)]
-        words = ("--headless", "--every", "1s", "-w", str(folder / "out.jsonl"))
-        with watching("watch", *words, XDG_CONFIG_HOME=str(folder)) as live:
-            live.wait_for(" 0 packets")
-            send(frames[0])
-            live.wait_for(" 3 packets")
-            for name, text in MADE_UP.items():
-                own(mine, name, text)
-            live.process.send_signal(signal.SIGHUP)
-            assert "+user" in live.wait_for("were read again")
-            own(mine, "madeup.toml", "schema = 1\n[app]\nid = 7\n")
-            live.process.send_signal(signal.SIGHUP)
-            assert "madeup.toml:3" in live.wait_for("not read again")
-            send(frames[1])
-            live.wait_for("Made Up")
-            os.kill(live.children()[0], signal.SIGKILL)
-            live.wait_for("broke down")
-            send(frames[2])
-            live.wait_for(" 9 packets")
-            said = live.end()
+    frames = [tls(PHONE, SERVER, port=port, data=hello(b"api.madeup-app.com")) for port in (50_001, 50_002, 50_003)]
+    words = ("--headless", "--every", "1s", "-w", str(folder / "out.jsonl"))
+    with watching("watch", *words, XDG_CONFIG_HOME=str(folder)) as live:
+        live.wait_for(" 0 packets")
+        send(frames[0])
+        live.wait_for(" 3 packets")
+        for name, text in MADE_UP.items():
+            own(mine, name, text)
+        live.process.send_signal(signal.SIGHUP)
+        assert "+user" in live.wait_for("were read again")
+        own(mine, "madeup.toml", "schema = 1\n[app]\nid = 7\n")
+        live.process.send_signal(signal.SIGHUP)
+        assert "madeup.toml:3" in live.wait_for("not read again")
+        send(frames[1])
+        live.wait_for("Made Up")
+        os.kill(live.children()[0], signal.SIGKILL)
+        live.wait_for("broke down")
+        send(frames[2])
+        live.wait_for(" 9 packets")
+        said = live.end()
     assert {row["app_id"]: row["flows"] for row in said["apps"]} == {"madeup": 3}
     assert said["catalogue"]["version"].endswith("+user")
     assert said["ledger"]["flows_created"] == said["ledger"]["flows_ended"] == 3

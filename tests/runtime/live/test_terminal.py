@@ -12,27 +12,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 from support import netns
-from support.live import environment, private_folder, send, whole_household
+from support.live import environment, send, whole_household
 from support.sandboxed import LINUX
 
 from netwatch.runtime.live.terminal import hangups
 
 NETWATCH = [sys.executable, "-m", "netwatch", "watch", "-i", "nw1", "--headless", "--every", "1s"]
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    yield from private_folder()
-
-
-@pytest.fixture
-def cable() -> Iterator[None]:
-    with netns.network():
-        netns.veth("nw0", "nw1")
-        yield
 
 
 class Screen:
@@ -103,26 +92,32 @@ def test_in_the_background_it_is_not_stopped_by_its_own_lines() -> None:
         assert "Traceback" not in seen.text
 
 
+@contextmanager
+def capturing(*words: str) -> Iterator[tuple["subprocess.Popen[str]", IO[str], IO[str]]]:
+    """Run it on the cable up to its first line; yields the process, its stdout and its stderr."""
+    process = subprocess.Popen(
+        [*NETWATCH, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while " 0 packets" not in process.stderr.readline():
+            pass
+        yield process, process.stdout, process.stderr
+
+
 @pytest.mark.usefixtures("cable")
 @netns.needs_root
 @LINUX
 def test_the_capture_goes_on_where_nobody_reads_its_lines(folder: Path) -> None:
     sent = whole_household()
-    process = subprocess.Popen(
-        [*NETWATCH, "--json", "-w", str(folder / "a.jsonl")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=environment(),
-    )  # fmt: skip
-    with process:
-        assert process.stderr is not None
-        assert process.stdout is not None
-        while " 0 packets" not in process.stderr.readline():
-            pass
-        process.stderr.close()
+    with capturing("--json", "-w", str(folder / "a.jsonl")) as (process, out, err):
+        err.close()
         time.sleep(2.5)  # lines are written to nobody
         send(sent)
         time.sleep(0.5)
         process.send_signal(signal.SIGTERM)
-        said = json.loads(process.stdout.read())
+        said = json.loads(out.read())
         assert process.wait(20) == 0
     assert said["ledger"]["seen"] == len(sent)
 
@@ -132,19 +127,11 @@ def test_the_capture_goes_on_where_nobody_reads_its_lines(folder: Path) -> None:
 @LINUX
 def test_the_capture_ends_where_nobody_reads_its_records_and_files_are_whole(folder: Path) -> None:
     sent = whole_household()
-    process = subprocess.Popen(
-        [*NETWATCH, "-w", "-", "-w", str(folder / "a.csv")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=environment(),
-    )  # fmt: skip
-    with process:
-        assert process.stderr is not None
-        assert process.stdout is not None
-        while " 0 packets" not in process.stderr.readline():
-            pass
-        process.stdout.close()
+    with capturing("-w", "-", "-w", str(folder / "a.csv")) as (process, out, err):
+        out.close()
         send(sent)
         process.send_signal(signal.SIGTERM)
-        said = process.stderr.read()
+        said = err.read()
         assert process.wait(20) == 0
     assert "Traceback" not in said
     assert (folder / "a.csv").exists()

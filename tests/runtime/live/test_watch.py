@@ -2,28 +2,21 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from engine.lab import Frame
 from policy.household import household, write
 from support import netns
+from support.live import USER, send, watching
 from support.sandboxed import LINUX
 
 from netwatch.cli.main import main
 
-pytestmark = [netns.needs_root, LINUX]
-USER = 12_345
+pytestmark = [netns.needs_root, LINUX, pytest.mark.usefixtures("cable")]
 FRAMES = household("doh", "sni", much=True)
 QUIET = {
     "device_id",
@@ -37,71 +30,6 @@ QUIET = {
     "app_id",
 }
 COUNTS = ("packets_out", "packets_in", "bytes_out", "bytes_in", "wire_bytes_out", "wire_bytes_in", "owner_id", "blind")
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder of the user on whose behalf root captures."""
-    path = Path(tempfile.mkdtemp(prefix="netwatch-"))
-    os.chown(path, USER, USER)
-    yield path
-    shutil.rmtree(path)
-
-
-@pytest.fixture(autouse=True)
-def cable() -> Iterator[None]:
-    with netns.network():
-        netns.veth("nw0", "nw1")
-        yield
-
-
-class Watching:
-    """A `netwatch` that captures on the cable."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self.process = process
-
-    def workers(self) -> list[int]:
-        """The capture processes: the one that works first."""
-        text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text("ascii")
-        return sorted(map(int, text.split()))
-
-    def wait_for(self, text: str, seconds: float = 20.0) -> str:
-        """Read stderr up to a line with this text."""
-        until = time.monotonic() + seconds
-        assert self.process.stderr is not None
-        while time.monotonic() < until:
-            line = self.process.stderr.readline()
-            if text in line:
-                return line
-            assert line or self.process.poll() is None, "it ended"
-        raise AssertionError(f"{text!r} was not said")
-
-    def end(self) -> dict[str, Any]:
-        """Stop it as Ctrl+C does, and return what it prints."""
-        self.process.send_signal(signal.SIGINT)
-        out, _ = self.process.communicate(timeout=30)
-        said: dict[str, Any] = json.loads(out)
-        return said
-
-
-@contextmanager
-def watching(command: str, *words: str) -> Iterator[Watching]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "netwatch", command, "-i", "nw1", "--json", *words],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "SUDO_UID": str(USER), "SUDO_GID": str(USER)},
-    )  # fmt: skip
-    try:
-        yield Watching(process)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-def send(frames: list[Frame]) -> None:
-    netns.send("nw0", [one.data for one in frames])
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -141,12 +69,12 @@ def test_m9_a_capture_process_that_is_killed_is_replaced_and_the_gap_is_counted(
         send(whole)
         live.wait_for(f" {len(whole)} packets")
         time.sleep(1.2)  # a snapshot is told
-        first, second, *_ = live.workers()
+        first, second, *_ = live.children()
         begun = time.monotonic()
         os.kill(first, signal.SIGKILL)
         assert "SIGKILL" in live.wait_for("broke down")
         assert time.monotonic() - begun < 1.5
-        assert live.workers()[0] == second
+        assert live.children()[0] == second
         send(whole)
         live.wait_for(f" {2 * len(whole)} packets")
         said = live.end()
@@ -162,7 +90,7 @@ def test_m9_a_capture_process_that_is_killed_is_replaced_and_the_gap_is_counted(
 def test_m9_a_capture_process_that_hangs_is_ended_and_replaced() -> None:
     with watching("watch", "--headless", "--every", "1s") as live:
         live.wait_for(" 0 packets")
-        os.kill(live.workers()[0], signal.SIGSTOP)
+        os.kill(live.children()[0], signal.SIGSTOP)
         live.wait_for("broke down", 15)
         send(FRAMES[:10])
         live.wait_for(" 10 packets")
