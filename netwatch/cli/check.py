@@ -5,8 +5,16 @@ import sys
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
-from netwatch.cli.options import add_capture_options, add_colour_options, add_data_options, colour
-from netwatch.cli.watch import Lines, capture, length, means_of
+from netwatch.cli.options import (
+    add_capture_options,
+    add_colour_options,
+    add_data_options,
+    add_rotation_options,
+    colour,
+    local_nets,
+    rotation,
+)
+from netwatch.cli.watch import Lines, capture, length, means_of, opener, records
 from netwatch.model.errors import ExitCode, UsageError
 from netwatch.model.text import display, escaped
 
@@ -46,8 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "-w", dest="writes", action="append", default=[], metavar="OUT",
-        help="write a report to OUT.html, or records to OUT.jsonl or OUT.csv; may be repeated",
+        help="write a report to OUT.html, records to OUT.jsonl or OUT.csv, and, with -i, packets to OUT.pcapng; may be "
+        "repeated",
     )  # fmt: skip
+    add_rotation_options(parser)
     parser.add_argument("--merge", action="store_true", help="read several captures as one, in order of time")
     parser.add_argument("--format", choices=FORMATS, default="text", help="what stdout carries (default text)")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
@@ -73,6 +83,11 @@ def run(args: argparse.Namespace) -> ExitCode:
     if any(write in ("-", "csv:-") for write in args.writes):
         raise UsageError("-w -: stdout carries the verdict; name a file")
     seconds = length(args.duration, "--for")
+    turn = rotation(args)
+    if turn is not None and not args.interfaces:
+        raise UsageError("--rotate: for a live capture (-i IFACE); what is read from files is written as one")
+    if args.interfaces:
+        args.local_net = local_nets(args)
     catalogue = signatures.load()
     loaded = policies.load(args.policy, catalogue)
 
@@ -85,9 +100,14 @@ def run(args: argparse.Namespace) -> ExitCode:
     limited = args.duration is not None or bool(args.interfaces)
     judge = PolicyJudge(loaded, catalogue, places, args.local_net, device=args.device, limited=limited)
     if args.interfaces:
+        from netwatch.runtime.live.reload import Again
         from netwatch.runtime.live.session import watch
 
-        means = means_of(args, catalogue, places, judge, seconds)
+        means = means_of(args, catalogue, places, judge, seconds)._replace(
+            sinks=opener(args.writes, turn),
+            records=records(args.writes, turn),
+            again=Again(args.geo, None, args.policy),
+        )
         result = watch(capture(args), means, Lines(LINE_S, quiet=args.quiet))
     else:
         with progress_bar(quiet=args.quiet) as progress:

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> ExitCode:
     """List the interfaces; `*` marks the default route's, `+` the others of any-physical."""
     from netwatch.decode.link import link_name
-    from netwatch.runtime.interfaces import list_interfaces
+    from netwatch.runtime.interfaces import list_interfaces, local_networks
 
     found = list_interfaces()
     if args.json:
@@ -34,4 +34,5 @@ def run(args: argparse.Namespace) -> ExitCode:
         head = f"{mark} {escaped(one.name):<{width}} {one.kind or '':<8} {state:<4} {link:<9} {speed:<12}"
         print(f"{head} {one.mac or '':<17} {' '.join(one.addresses)}".rstrip())
     print("\n* default route   * and +: what `-i any-physical` captures")
+    print(f"local beside the private ranges: {', '.join(local_networks()) or 'nothing'}")
     return ExitCode.OK

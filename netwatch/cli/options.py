@@ -29,7 +29,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--local-net", action="append", default=[], metavar="CIDR",
-        help="a local network beside the private ranges; may be repeated",
+        help="a local network beside the private ranges and, live, this machine's own; may be repeated",
     )  # fmt: skip
 
 
@@ -64,6 +64,16 @@ def add_capture_options(parser: argparse.ArgumentParser) -> None:
         "--sandbox", choices=("strict", "auto", "off"), default="auto",
         help="strict: end with 5 where the system lacks a part of the sandbox; auto: say so",
     )  # fmt: skip
+
+
+def local_nets(args: argparse.Namespace) -> list[str]:
+    """Return the local networks of a live capture: what --local-net adds, and this machine's own.
+
+    To be asked for before the sandbox shuts files off; networks that come later are not known.
+    """
+    from netwatch.runtime.interfaces import local_networks
+
+    return list(dict.fromkeys([*args.local_net, *local_networks()]))
 
 
 def add_rotation_options(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from netwatch.cli.options import (
     add_output_options,
     add_rotation_options,
     colour,
+    local_nets,
     rotation,
 )
 from netwatch.model.errors import ExitCode, UsageError
@@ -68,11 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> ExitCode:
     """Capture until Ctrl+C."""
-    from netwatch.filters.parse import parse
     from netwatch.policy.documents import duration
     from netwatch.runtime import datafiles, policies, signatures
     from netwatch.runtime.checking import PolicyJudge
     from netwatch.runtime.filtering import Filter
+    from netwatch.runtime.kernel_filter import KernelFilter, kernel_filter
     from netwatch.runtime.live.reload import Again
     from netwatch.runtime.live.session import watch
 
@@ -83,6 +84,11 @@ def run(args: argparse.Namespace) -> ExitCode:
     writes = list(args.writes)
     if args.format in ("jsonl", "csv"):
         writes.append("-" if args.format == "jsonl" else "csv:-")
+    args.local_net = local_nets(args)
+    asked = KernelFilter(None, None)
+    if args.filter is not None:
+        takes = sys.platform == "linux" and args.source != "scapy"  # and a policy has to see everything
+        asked = kernel_filter(args.filter, args.snaplen, kernel=takes and args.policy is None)
     catalogue, places = signatures.load(), datafiles.places(args.geo)
     judge = None
     if args.hook is not None and args.policy is None:
@@ -90,12 +96,14 @@ def run(args: argparse.Namespace) -> ExitCode:
     if args.policy is not None:
         loaded = policies.load(args.policy, catalogue)
         judge = PolicyJudge(loaded, catalogue, places, args.local_net, limited=seconds is not None)
-    chosen = Filter(parse(args.filter), catalogue) if args.filter is not None else None
+    chosen = Filter(asked.expression, catalogue) if asked.expression is not None else None
     means = means_of(args, catalogue, places, judge, seconds)._replace(
         chosen=chosen, sinks=opener(writes, rotation(args)), hook=args.hook, records=records(writes, rotation(args)),
-        again=Again(args.geo, args.filter, args.policy),
+        again=Again(args.geo, args.filter if chosen is not None else None, args.policy),
     )  # fmt: skip
-    result = watch(capture(args), means, Lines(every, quiet=args.quiet))
+    if asked.said:
+        print(f"netwatch: {asked.said}", file=sys.stderr)
+    result = watch(capture(args, asked.program), means, Lines(every, quiet=args.quiet))
     alone = any(write in ("-", "csv:-") for write in writes)
     if args.format == "json" and not alone:
         sys.stdout.write(result.json() + "\n")
@@ -145,33 +153,17 @@ def length(text: str | None, option: str) -> int | None:
     return seconds
 
 
-def capture(args: argparse.Namespace) -> "Capture":
-    """Return what the options of a capture say."""
-    from netwatch.runtime.interfaces import default_interface
+def capture(args: argparse.Namespace, program: bytes | None = None) -> "Capture":
+    """Return what the options of a capture say. program: for the kernel, None: everything passes."""
+    from netwatch.runtime.interfaces import default_interface, refuse_missing
     from netwatch.runtime.live.session import Capture
 
     default = None if args.interfaces else default_interface()
     names = args.interfaces or ([default] if default is not None else [])
     if not names:
         raise UsageError("no default route, so no interface to begin with: name one with -i; see netwatch interfaces")
-    program = kernel_program(args)
+    refuse_missing(names)
     return Capture(names, program, args.snaplen, args.ring, args.promiscuous, args.source, args.max_flows)
-
-
-def kernel_program(args: argparse.Namespace) -> bytes | None:
-    """Return what the kernel leaves out beforehand: the packets that `-f` can never let through.
-
-    None, everything: without such a filter, where a policy has to see all, and where the source takes none.
-    """
-    text = getattr(args, "filter", None)
-    if text is None or args.policy is not None or args.source == "scapy":
-        return None
-    from netwatch.filters.cbpf import LIVE, compile_program
-    from netwatch.filters.parse import parse
-    from netwatch.filters.split import split
-
-    packets, _ = split(parse(text))
-    return None if packets is None else compile_program(packets, LIVE, args.snaplen, names=True)
 
 
 def opener(writes: Sequence[str], turn: "Rotation | None") -> "Callable[[ExitStack, Standing], Sequence[Sink]]":

@@ -101,6 +101,10 @@ class Observed:
         """(device_id, claim, via) -> sums; of labels with an owner alone, the others are nobody's."""
         self.hidden: dict[tuple[str, Hidden], Tally] = {}
         self._local = local
+        self.ask(wanted)
+
+    def ask(self, wanted: Callable[[Claim], bool]) -> None:
+        """Go by another policy from here on; what neither asked for until now was not kept."""
         self._wanted = lru_cache(maxsize=CLAIMS)(wanted)
 
     def copy(self) -> "Observed":

@@ -35,6 +35,7 @@ class PolicyJudge:
         self._device = device
         self._limited = limited
         self._tested = tested
+        self._renewed = False  # what was seen before was not kept for the policy that counts now
 
     def _judge_by(self, loaded: Loaded, catalogue: Catalogue, places: Places) -> None:
         policy = loaded.policy
@@ -46,8 +47,13 @@ class PolicyJudge:
         self._lines: dict[tuple[str, str | None], frozenset[str]] = {}
 
     def renew(self, loaded: Loaded, catalogue: Catalogue, places: Places) -> None:
-        """Go on with another policy and catalogue. What neither asked for until now was not kept."""
+        """Go on with another policy and catalogue.
+
+        What the policy before did not ask for was not kept: with another one, no PASS is left, as if of a part.
+        """
+        self._renewed |= loaded.policy != self._loaded.policy
         self._judge_by(loaded, catalogue, places)
+        self._observed.ask(self._wanted)
         self._tested = self.test()
 
     def add(self, release: Release) -> None:
@@ -80,7 +86,7 @@ class PolicyJudge:
             limited=self._limited,
             dropped=(ledger.kernel_dropped or 0) + ledger.queue_dropped,
             packets=sum(ledger.states),
-            partial=end.partial,
+            partial=end.partial or self._renewed,
             self_test=tested.missed,
         )
         said = judge(self._rules, observed, watched, self._rule_of, self._device)

@@ -20,7 +20,7 @@ def findings(only: str | None = None, today: date | None = None) -> Iterator[Fin
             continue
         try:
             yield from check(day)
-        except NetwatchError as error:
+        except (NetwatchError, OSError) as error:
             yield Finding(name, "bad", str(error), "mend what the line names, or install netwatch again")
 
 

@@ -35,7 +35,7 @@ def permissions(_day: date) -> Iterator[Finding]:
     name = default_interface() or "IFACE"
     if _has_capabilities(sys.executable):
         text = f"the file {sys.executable} has capabilities: whatever Python runs has them, not netwatch alone"
-        yield Finding("permissions", "bad", text, f"sudo setcap -r {os.path.realpath(sys.executable)}")
+        yield Finding("permissions", "bad", text, f"{_sudo()}setcap -r {os.path.realpath(sys.executable)}")
     if not hasattr(os, "geteuid"):
         yield Finding(
             "permissions", "ok", "whether this user may capture shows when it does", f"netwatch watch -i {name}"
@@ -65,7 +65,7 @@ def interface(_day: date) -> Iterator[Finding]:
         return
     one = found[name]
     if one.up is False:
-        yield Finding("interface", "no", f"{name}, the default route's, is down", f"sudo ip link set {name} up")
+        yield Finding("interface", "no", f"{name}, the default route's, is down", f"{_sudo()}ip link set {name} up")
         return
     words = [word for word in (one.kind, "up" if one.up else "", *one.addresses[:2]) if word]
     dropped = _number(Path(DROPPED.format(name)))
@@ -100,7 +100,7 @@ def clock(day: date) -> Iterator[Finding]:
     with suppress(ValueError):
         if day < date.fromisoformat(newest) or day.year >= LAST_YEAR:
             text = f"the clock says {day}, and the data files are of {newest}: owners and ages would be wrong"
-            yield Finding("clock", "bad", text, "set the clock: sudo timedatectl set-ntp true")
+            yield Finding("clock", "bad", text, f"set the clock: {_setting()}")
             return
     synchronised = _synchronised()
     if synchronised is None:
@@ -109,7 +109,7 @@ def clock(day: date) -> Iterator[Finding]:
         yield Finding("clock", "ok", f"{day}, synchronised")
     else:
         text = f"{day}, not synchronised: records of several machines may not fit together"
-        yield Finding("clock", "no", text, "sudo timedatectl set-ntp true")
+        yield Finding("clock", "no", text, _setting())
 
 
 def memory(_day: date) -> Iterator[Finding]:
@@ -147,7 +147,8 @@ def memory_limit(own: Path = Path("/proc/self/cgroup"), mount: Path = CGROUP) ->
 
 def _ways(name: str) -> str:
     """Return the commands by which this user captures: those first that give netwatch no privilege."""
-    if shutil.which("dumpcap"):
+    dumpcap = shutil.which("dumpcap")
+    if dumpcap and _has_capabilities(dumpcap):  # else it may not capture either
         first = f"dumpcap -q -i {name} -w - | netwatch replay -"
     else:
         first = f"sudo tcpdump -i {name} -U -s 2048 -w - | netwatch replay -"
@@ -156,6 +157,17 @@ def _ways(name: str) -> str:
         f"--ambient-caps +net_raw netwatch watch -i {name}"
     )
     return f"{first}; or {raised}; or sudo netwatch watch -i {name}; never setcap on Python"
+
+
+def _setting() -> str:
+    if shutil.which("timedatectl"):
+        return f"{_sudo()}timedatectl set-ntp true"
+    return f"{_sudo()}date -u -s 'YYYY-MM-DD hh:mm:ss', or install and start an NTP client such as chrony"
+
+
+def _sudo() -> str:
+    """Return what stands before a command that only root may run."""
+    return "" if hasattr(os, "geteuid") and os.geteuid() == 0 else "sudo "
 
 
 def _may_capture() -> bool:

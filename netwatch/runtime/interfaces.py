@@ -4,12 +4,15 @@ import ctypes
 import ipaddress
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
+from netwatch.model.errors import SourceError
+from netwatch.model.text import escaped
 from netwatch.places.local import LOCAL
 from netwatch.sources import interfaces
+from netwatch.sources.live import ANY_PHYSICAL
 
 ROUTES: Final = Path("/proc/net/route")
 ROUTES6: Final = Path("/proc/net/ipv6_route")
@@ -17,7 +20,10 @@ SPEED: Final = "/sys/class/net/{}/speed"
 ROUTE_UP: Final = 0x1
 ROUTE_GATEWAY: Final = 0x2
 ROUTE_REJECT: Final = 0x200
+IFF_UP, IFF_POINTOPOINT = 0x1, 0x10
 ON_LINK_MIN: Final = {4: 8, 6: 48}  # shorter prefixes are a tunnel's way to take all traffic, no network of neighbours
+WIDE: Final = 8  # routes of fewer bits (0.0.0.0/0, 128.0.0.0/1, 2000::/3) lead to the Internet
+HOST6: Final = 128
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -43,13 +49,17 @@ class InterfaceInfo(NamedTuple):
 
 
 class Route(NamedTuple):
-    """One route: where to, through which interface, and whether straight to the neighbours."""
+    """One route: where to, through which interface, and whether straight to the neighbours.
+
+    refused: what goes there is thrown away, as the rest of a prefix that a provider delegated.
+    """
 
     network: str
     length: int
     interface: str
     metric: int
     on_link: bool
+    refused: bool = False
 
 
 def list_interfaces() -> list[InterfaceInfo]:
@@ -98,30 +108,68 @@ def kind_of(one: interfaces.Interface) -> str:
 def default_interface() -> str | None:
     """Return the interface that the default route leaves by (IPv4 before IPv6), None without one."""
     for routes in (_routes4(), _routes6()):
-        ways = [route for route in routes if route.length == 0]
+        ways = [route for route in routes if route.length == 0 and not route.refused]
         if ways:
             return min(ways, key=lambda route: route.metric).interface
     return None
 
 
+def refuse_missing(names: Sequence[str]) -> None:
+    """Raise SourceError, which names those that there are, for the name of an interface that there is not.
+
+    Where there is no AF_PACKET, scapy has names of its own, and says itself which it does not know.
+    """
+    if not hasattr(socket, "AF_PACKET"):
+        return
+    there = [name for _, name in socket.if_nameindex()]
+    for name in names:
+        if name not in (ANY_PHYSICAL, *there):
+            raise SourceError(f"{escaped(name)}: no such interface; there are {escaped(', '.join(there))}")
+
+
 def local_networks() -> list[str]:
     """Return the networks on this side beside the private ranges, as `--local-net` takes them.
 
-    The machine's own addresses, and the networks of its neighbours. An IPv4 network that holds the default route's
-    interface, where it is public, belongs to a provider: of that one only the own address.
+    An uplink is an interface that a route to the Internet (WIDE) leaves by, of either family. On this side are
+    - every address of this machine;
+    - the on-link networks of interfaces that are no uplink: a router's LAN;
+    - behind a tunnel (point to point) only the network of its own address: its routes lead to servers as well;
+    - a prefix that the provider delegated (its rest is refused) and that holds an address of such a LAN: what routers
+      further in have of it;
+    - the on-link IPv6 networks of an uplink, unless a LAN has one of its own: on a laptop they are its neighbours, and
+      its next privacy address is one of them; on a router they are the provider's.
+    A public IPv4 network of an uplink is not: strangers live there. Networks behind gateways are not, nor are
+    networks wider than ON_LINK_MIN says.
     """
-    default = default_interface()
-    found: set[Network] = set()
-    for route in (*_routes4(), *_routes6()):
-        network = ipaddress.ip_network((route.network, route.length))
-        provider = network.version == 4 and route.interface == default
-        if route.on_link and route.interface != "lo" and route.length >= ON_LINK_MIN[network.version] and not provider:
-            found.add(network)
-    for addresses in _addresses().values():
-        found.update(ipaddress.ip_network(address.partition("/")[0]) for address in addresses)
-    known = [ipaddress.ip_network(text) for text in LOCAL]
-    extra = [one for one in found if not any(_within(one, other) for other in known)]
-    return [str(one) for one in sorted(extra, key=lambda one: (one.version, int(one[0]), one.prefixlen))]
+    routes = [route for route in (*_routes4(), *_routes6()) if route.interface != "lo" or route.refused]
+    uplinks = {one.interface for one in routes if one.length < WIDE and not one.refused and not _is_known(_net(one))}
+    own = [one for addresses in _owned().values() for one in addresses]
+    found: set[Network] = {ipaddress.ip_network(one.interface.ip) for one in own}
+    found.update(one.interface.network for one in own if one.up and one.tunnel and one.name not in uplinks)
+    tunnels = {one.name for one in own if one.tunnel}
+    neighbours = [one for one in routes if one.on_link and not one.refused and one.interface not in tunnels]
+    inner = {_net(one) for one in neighbours if one.interface not in uplinks}
+    outer = {_net(one) for one in neighbours if one.interface in uplinks and ":" in one.network}
+    lan = [one for one in inner if one.version == 6 and one.prefixlen < HOST6 and not _is_known(one)]
+    found |= inner
+    if not any(one not in outer for one in lan):
+        found |= outer
+    at_home = [one.interface.ip for one in own if one.name not in uplinks and not one.tunnel and one.up]
+    delegated = [_net(one) for one in routes if one.refused and ":" in one.network]
+    found.update(one for one in delegated if any(address in one for address in at_home))
+    wanted = [one for one in found if one.prefixlen >= ON_LINK_MIN[one.version] and not _is_known(one)]
+    four = ipaddress.collapse_addresses(one for one in wanted if isinstance(one, ipaddress.IPv4Network))
+    six = ipaddress.collapse_addresses(one for one in wanted if isinstance(one, ipaddress.IPv6Network))
+    return [*map(str, four), *map(str, six)]
+
+
+def _net(route: Route) -> Network:
+    return ipaddress.ip_network((route.network, route.length))
+
+
+def _is_known(network: Network) -> bool:
+    """Tell whether a network is local without being named."""
+    return any(_within(network, ipaddress.ip_network(text)) for text in LOCAL)
 
 
 def _within(one: Network, other: Network) -> bool:
@@ -140,9 +188,11 @@ def _routes4() -> Iterator[Route]:
 def _routes6() -> Iterator[Route]:
     for line in _lines(ROUTES6):
         to, length, _, _, _, metric, _, _, flags, name = line.split()[:10]
-        if int(flags, 16) & ROUTE_UP and not int(flags, 16) & ROUTE_REJECT and name != "lo":
+        refused = bool(int(flags, 16) & ROUTE_REJECT)  # such a route is never up
+        if refused or (int(flags, 16) & ROUTE_UP and name != "lo"):
             address = socket.inet_ntop(socket.AF_INET6, bytes.fromhex(to))
-            yield Route(address, int(length, 16), name, int(metric, 16), not int(flags, 16) & ROUTE_GATEWAY)
+            on_link = not int(flags, 16) & ROUTE_GATEWAY
+            yield Route(address, int(length, 16), name, int(metric, 16), on_link, refused)
 
 
 def _lines(path: Path) -> list[str]:
@@ -179,13 +229,26 @@ _PLACES: Final[Mapping[int, tuple[int, int]]] = {
 }  # where in a socket address, and of how many bytes
 
 
+class _Owned(NamedTuple):
+    """An address of this machine. tunnel: its interface leads to one other end."""
+
+    name: str
+    interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface
+    up: bool
+    tunnel: bool
+
+
 def _addresses() -> Mapping[str, tuple[str, ...]]:
+    return {name: tuple(str(one.interface) for one in found) for name, found in _owned().items()}
+
+
+def _owned() -> Mapping[str, list[_Owned]]:
     """Ask the C library (getifaddrs(3)), which opens no socket but one to the kernel."""
     libc = ctypes.CDLL(None, use_errno=True)
     first = ctypes.POINTER(_Entry)()
     if libc.getifaddrs(ctypes.byref(first)) != 0:
         return {}
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[_Owned]] = {}
     try:
         entry = first
         while bool(entry):
@@ -193,13 +256,16 @@ def _addresses() -> Mapping[str, tuple[str, ...]]:
             family = _family(one.address) if one.address else 0
             if family in _PLACES and one.mask:
                 at, size = _PLACES[family]
-                address = socket.inet_ntop(family, ctypes.string_at(one.address + at, size))
+                address = ipaddress.ip_address(ctypes.string_at(one.address + at, size))
                 length = int.from_bytes(ctypes.string_at(one.mask + at, size), "big").bit_count()
-                found.setdefault(one.name.decode("utf-8", "surrogateescape"), []).append(f"{address}/{length}")
+                name = one.name.decode("utf-8", "surrogateescape")
+                up, tunnel = bool(one.flags & IFF_UP), bool(one.flags & IFF_POINTOPOINT)
+                interface = ipaddress.ip_interface((address, length))
+                found.setdefault(name, []).append(_Owned(name, interface, up, tunnel))
             entry = one.next
     finally:
         libc.freeifaddrs(first)
-    return {name: tuple(addresses) for name, addresses in found.items()}
+    return found
 
 
 def _family(address: int) -> int:

@@ -36,18 +36,20 @@ def unprivileged(monkeypatch: pytest.MonkeyPatch, *, may: bool = False, user: in
 
 
 @LINUX
-@pytest.mark.parametrize("dumpcap", [False, True])
+@pytest.mark.parametrize("dumpcap", ["missing", "plain", "capable"])
 def test_who_may_not_capture_is_told_the_command_without_privilege_first(
-    monkeypatch: pytest.MonkeyPatch, *, dumpcap: bool
+    monkeypatch: pytest.MonkeyPatch, *, dumpcap: str
 ) -> None:
+    """dumpcap is named where its file has the right to capture: without it, it could no more than this user."""
     unprivileged(monkeypatch)
-    monkeypatch.setattr(host.shutil, "which", lambda name: name if dumpcap else None)
+    monkeypatch.setattr(host.shutil, "which", lambda name: None if dumpcap == "missing" else name)
+    monkeypatch.setattr(host, "_has_capabilities", lambda path: path == "dumpcap" and dumpcap == "capable")
     found = only(host.permissions)
     assert found.state == "no"
     first, raised, last, never = found.step.split("; or ")[:2] + found.step.split("; or ")[2].split("; ")
     assert first == (
         "dumpcap -q -i wlan0 -w - | netwatch replay -"
-        if dumpcap
+        if dumpcap == "capable"
         else "sudo tcpdump -i wlan0 -U -s 2048 -w - | netwatch replay -"
     )
     assert raised.startswith("sudo setpriv --reuid 1000 --regid 1000 --init-groups")
@@ -106,7 +108,7 @@ def test_an_interface_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     class Down:
         name, up, kind, addresses = "wlan0", False, "physical", ()
 
-    monkeypatch.setattr(host, "default_interface", lambda: "wlan0")
+    unprivileged(monkeypatch)
     monkeypatch.setattr(host, "list_interfaces", lambda: [Down])
     assert only(host.interface)[1:] == ("no", "wlan0, the default route's, is down", "sudo ip link set wlan0 up")
 
@@ -148,6 +150,17 @@ def test_c6_a_clock_that_cannot_be_right_is_bad(day: date) -> None:
 def test_whether_the_clock_is_synchronised(monkeypatch: pytest.MonkeyPatch, told: bool | None, state: str) -> None:
     monkeypatch.setattr(host, "_synchronised", lambda: told)
     assert only(host.clock).state == state
+
+
+@LINUX
+@pytest.mark.parametrize(("user", "sudo"), [(1000, "sudo "), (0, "")])
+def test_c6_the_clock_is_set_by_what_is_there(monkeypatch: pytest.MonkeyPatch, user: int, sudo: str) -> None:
+    unprivileged(monkeypatch, user=user)
+    monkeypatch.setattr(host, "_synchronised", lambda: False)
+    monkeypatch.setattr(host.shutil, "which", lambda name: name)
+    assert only(host.clock).step == f"{sudo}timedatectl set-ntp true"
+    monkeypatch.setattr(host.shutil, "which", lambda _: None)
+    assert only(host.clock).step.startswith(f"{sudo}date -u -s ")
 
 
 @LINUX

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine.lab import GATEWAY_MAC, Host, outside, tls
 from policy.household import household, write
 from support import netns
 from support.live import USER, send, watching
@@ -29,6 +30,16 @@ QUIET = {
     "name",
     "app_id",
 }
+SHOPS = b"""
+schema = 1
+id = "mine"
+title = "Mine"
+date = "2026-11-25"
+basis = "a rule of our own"
+sources = ["own"]
+[[forbid]]
+app = ["temu"]
+"""
 COUNTS = ("packets_out", "packets_in", "bytes_out", "bytes_in", "wire_bytes_out", "wire_bytes_in", "owner_id", "blind")
 
 
@@ -167,6 +178,28 @@ def test_a_filter_of_packets_works_in_the_kernel(folder: Path) -> None:
     assert {one["client_ip"] for one in rows(folder / "live.jsonl")} == {"192.168.1.23"}
 
 
+LONG = " or ".join(["host 192.168.1.23", *(f"host 2001:db8:{n:x}::1" for n in range(500))])
+
+
+def test_the_same_records_come_by_each_way_of_filtering(folder: Path) -> None:
+    """In the kernel by netwatch's compiler, by libpcap's, and in the records alone (lookups aside)."""
+    found, seen = [], []
+    ways = (("host 192.168.1.23", ""), ("src host 192.168.1.23 or dst host 192.168.1.23", "libpcap's filter decides"))
+    for number, (text, said) in enumerate((*ways, (LONG, "too long for the kernel"))):
+        out = folder / f"{number}.jsonl"
+        with watching("watch", "--headless", "--every", "1s", "-f", text, "-w", str(out)) as live:
+            live.wait_for(said or " 0 packets")
+            live.wait_for(" packets, ")
+            send([one for one in FRAMES if one.wirelen is None])
+            time.sleep(1)
+            seen.append(live.end()["ledger"]["seen"])
+        found.append(bare([one for one in rows(out) if one["server_port"] != 53]))
+    assert found[0]
+    assert found[1] == found[0]
+    assert found[2] == found[0]
+    assert seen[0] == seen[1] < seen[2]
+
+
 def test_a_folder_in_which_nobody_may_write_is_refused_early(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,9 +233,81 @@ def test_c8_sighup_reads_the_signatures_again_and_loses_nothing() -> None:
         send(whole)
         live.wait_for(f" {len(whole)} packets")
         live.process.send_signal(signal.SIGHUP)
-        assert "read again" in live.wait_for("read again")
+        assert "not read" not in live.wait_for("read again")
         send(whole)
         live.wait_for(f" {2 * len(whole)} packets")
         said = live.end()
     assert said["ledger"]["seen"] == 2 * len(whole)
     assert "tiktok" in [one["app_id"] for one in said["apps"]]
+
+
+def test_c8_a_live_check_reads_its_policy_again(folder: Path) -> None:
+    """Another policy than before leaves no PASS: what was seen until then was not kept for it."""
+    policy = folder / "mine.toml"
+    policy.write_bytes(SHOPS)
+    os.chown(policy, USER, USER)
+    whole = [one for one in FRAMES if one.wirelen is None]
+    with watching("check", "--policy", str(policy)) as live:
+        time.sleep(3)
+        send(whole)
+        time.sleep(1)
+        policy.write_bytes(SHOPS.replace(b"temu", b"tiktok"))
+        live.process.send_signal(signal.SIGHUP)
+        assert "not read" not in live.wait_for("read again")
+        send(whole)
+        time.sleep(1)
+        said = live.end()
+    assert (live.process.returncode, said["verdict"]) == (1, "FAIL")
+    assert "partial_input" in [one["reason"] for one in said["reasons"]]
+
+
+def test_e4_a_live_check_begins_new_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = [one for one in FRAMES if one.wirelen is None]
+    outputs = ("-w", str(folder / "live.jsonl"), "-w", str(folder / "live.pcapng"))
+    with watching("check", "--policy", "us-eo-2020", "--rotate", "1s", *outputs) as live:
+        time.sleep(2)
+        for _ in range(2):
+            send(whole)
+            time.sleep(1.6)
+        said = live.end()
+    assert said["verdict"] == "FAIL"
+    recorded, written = sorted(folder.glob("live*.pcapng")), sorted(folder.glob("live*.jsonl"))
+    assert len(recorded) >= 2
+    assert [path.name for path in written if path.name == "live.jsonl"] == []
+    seen = 0
+    for path in recorded:
+        assert main(["replay", str(path), "--json"]) == 0
+        seen += json.loads(capsys.readouterr().out)["ledger"]["seen"]
+    assert seen == 2 * len(whole)
+
+
+def test_files_are_checked_without_rotation(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "x.pcap", "--policy", "us-eo-2020", "--rotate", "1h"]) == 2
+    assert "--rotate: for a live capture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("user", [0, USER])
+def test_a_check_of_an_interface_that_is_not_there_names_those_that_are(
+    user: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it is asked for the right to capture."""
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    assert main(["check", "-i", "nowhere0", "--policy", "us-eo-2020"]) == 3
+    assert "nowhere0: no such interface; there are lo, nw" in capsys.readouterr().err
+
+
+def test_which_side_is_here_is_told_by_the_routes(folder: Path) -> None:
+    """Devices behind the LAN's public prefixes are devices, also where they are the ones that are asked."""
+    netns.ip("addr add 203.0.113.1/28 dev nw1", "addr add 2001:db8:5::1/64 dev nw1 nodad")
+    four, six = (
+        Host(0x02_00_00_00_00_05, bytes((203, 0, 113, 5))),
+        Host(0x02_00_00_00_00_06, socket.inet_pton(socket.AF_INET6, "2001:db8:5::6")),
+    )
+    far = Host(GATEWAY_MAC, socket.inet_pton(socket.AF_INET6, "2001:4860::8"))
+    with watching("watch", "--headless", "--every", "1s", "-w", str(folder / "live.jsonl")) as live:
+        live.wait_for(" packets")
+        send([*tls(outside("8.8.8.8"), four), *tls(far, six)])
+        time.sleep(1)
+        live.end()
+    found = {(one["device_id"], one["server_ip"]) for one in rows(folder / "live.jsonl") if one["name"]}
+    assert found == {("mac:02:00:00:00:00:05", "203.0.113.5"), ("mac:02:00:00:00:00:06", "2001:db8:5::6")}
