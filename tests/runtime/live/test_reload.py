@@ -224,6 +224,7 @@ def test_c8_sighup_takes_new_signatures_and_refuses_broken_ones(folder: Path) ->
         live.process.send_signal(signal.SIGHUP)
         assert "madeup.toml:3" in live.wait_for("not read again")
         send(frames[1])
+        live.wait_for(" 6 packets")  # counted, so that none of them is lost with the process
         live.wait_for("Made Up")
         os.kill(live.children()[0], signal.SIGKILL)
         live.wait_for("broke down")
